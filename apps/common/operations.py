@@ -1,0 +1,114 @@
+"""Migration operations: what turns a plain table into a tenant's table, and a log into one that nobody can rewrite."""
+
+from typing import Any
+
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ProjectState
+
+from apps.common.db import TenantForeignKey
+
+# NULLIF, because a transaction-local setting reads back as an empty string, not NULL, once its transaction has ended.
+TENANT_SETTING = "NULLIF(current_setting('app.tenant', true), '')::uuid"
+ROLES_UNDER_POLICY = "arun_app, arun_support"
+
+
+class _TableOperation(Operation):
+    reduces_to_sql = True
+    reversible = True
+
+    def __init__(self, model_name: str) -> None:
+        self.model_name = model_name
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        """Leave Django's picture of the models as it is."""
+
+    def database_forwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        model: Any = to_state.apps.get_model(app_label, self.model_name)
+        if not schema_editor.connection.alias == "default":
+            return
+        for statement in self.statements(model):
+            schema_editor.execute(statement, params=None)
+
+    def database_backwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        """Nothing: the table itself goes when the migration that made it is reversed."""
+
+    def statements(self, model: Any) -> list[str]:
+        raise NotImplementedError
+
+
+class SecureTenantTable(_TableOperation):
+    """Force row-level security, add the unique `(tenant_id, id)` and the composite foreign keys.
+
+    Put it at the end of the migration that makes the table, after those of the tables it references.
+    `append_only` also takes UPDATE and DELETE away from everybody.
+    """
+
+    def __init__(self, model_name: str, *, append_only: bool = False) -> None:
+        super().__init__(model_name)
+        self.append_only = append_only
+
+    def describe(self) -> str:
+        return f"Secure the tenant table of {self.model_name}"
+
+    def statements(self, model: Any) -> list[str]:
+        table = model._meta.db_table
+        rule = f"tenant_id = {TENANT_SETTING}"
+        made = [
+            f'ALTER TABLE "{table}" ENABLE ROW LEVEL SECURITY',
+            f'ALTER TABLE "{table}" FORCE ROW LEVEL SECURITY',
+            f'CREATE POLICY tenant_rows ON "{table}" TO {ROLES_UNDER_POLICY} USING ({rule}) WITH CHECK ({rule})',
+            f'CREATE POLICY owner_rows ON "{table}" TO arun_owner USING (true) WITH CHECK (true)',
+            f'ALTER TABLE "{table}" ADD CONSTRAINT "{table}_tenant_key" UNIQUE (tenant_id, id)',
+            *[self._reference(table, field) for field in model._meta.local_fields if isinstance(field, TenantForeignKey)],
+        ]
+        if self.append_only:
+            made += append_only_statements(table)
+        return made
+
+    @staticmethod
+    def _reference(table: str, field: Any) -> str:
+        target = field.remote_field.model._meta.db_table
+        return (
+            f'ALTER TABLE "{table}" ADD CONSTRAINT "{table}_{field.column}_same_tenant" '
+            f'FOREIGN KEY (tenant_id, "{field.column}") REFERENCES "{target}" (tenant_id, id)'
+        )
+
+
+class ReferenceSameTenant(_TableOperation):
+    """Add the composite foreign key of one `TenantForeignKey` that joins an existing table later."""
+
+    def __init__(self, model_name: str, field_name: str) -> None:
+        super().__init__(model_name)
+        self.field_name = field_name
+
+    def describe(self) -> str:
+        return f"Tie {self.model_name}.{self.field_name} to its tenant"
+
+    def statements(self, model: Any) -> list[str]:
+        return [SecureTenantTable._reference(model._meta.db_table, model._meta.get_field(self.field_name))]  # noqa: SLF001
+
+
+class AppendOnlyTable(_TableOperation):
+    """Refuse UPDATE, DELETE and TRUNCATE on a table, the owner's included."""
+
+    def describe(self) -> str:
+        return f"Make the table of {self.model_name} append-only"
+
+    def statements(self, model: Any) -> list[str]:
+        return append_only_statements(model._meta.db_table)
+
+
+def append_only_statements(table: str) -> list[str]:
+    """Return the SQL that makes a table append-only. `arun_refuse_change` comes from the first migration."""
+    return [
+        f'REVOKE UPDATE, DELETE, TRUNCATE ON "{table}" FROM arun_app, arun_support',
+        f'CREATE TRIGGER append_only_rows BEFORE UPDATE OR DELETE ON "{table}" '
+        "FOR EACH ROW EXECUTE FUNCTION arun_refuse_change()",
+        f'CREATE TRIGGER append_only_table BEFORE TRUNCATE ON "{table}" '
+        "FOR EACH STATEMENT EXECUTE FUNCTION arun_refuse_change()",
+    ]

@@ -1,0 +1,17 @@
+"""The composition root as an installed app: logging, the Celery application and the wiring of events."""
+
+from django.apps import AppConfig
+
+
+class ArunConfig(AppConfig):
+    """Loads what every process needs, whichever command started it."""
+
+    name = "arun_saas"
+    label = "arun_saas"
+
+    def ready(self) -> None:
+        from arun_saas import celery
+        from apps.common import logs
+
+        logs.configure()
+        celery.app.set_default()
