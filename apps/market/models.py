@@ -1,0 +1,113 @@
+"""What is traded, when, and at what prices. Global tables: they hold nothing of any tenant."""
+
+from django.db import models
+
+from apps.common.ids import uuid7
+from apps.engine.model.choices import MarketPhase, Timeframe
+from apps.market.choices import DayKind, Exchange, FeedId, SessionClass
+
+
+def _prices() -> "models.DecimalField[object, object]":
+    return models.DecimalField(max_digits=14, decimal_places=4)
+
+
+class Instrument(models.Model):
+    """One share, fund or index on one exchange."""
+
+    class Kind(models.TextChoices):
+        EQ = "EQ", "Share"
+        ETF = "ETF", "Exchange-traded fund"
+        INDEX = "INDEX", "Index"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    exchange = models.CharField(max_length=8, choices=Exchange)
+    tradingsymbol = models.CharField(max_length=32)
+    name = models.CharField(max_length=120)
+    kind = models.CharField(max_length=8, choices=Kind)
+    series = models.CharField(max_length=4, blank=True, help_text="The exchange's series, such as EQ; blank if none.")
+    isin = models.CharField(max_length=12, blank=True)
+    tick_size = models.DecimalField(max_digits=10, decimal_places=4, help_text="Smallest price step in rupees.")
+    lot_size = models.PositiveIntegerField(default=1, help_text="Smallest number of shares in an order.")
+    freeze_quantity = models.PositiveIntegerField(null=True, blank=True, help_text="Most shares one order may have.")
+    session_class = models.CharField(max_length=16, choices=SessionClass, default=SessionClass.CASH_ONLY)
+    feed = models.CharField(max_length=16, choices=FeedId, default=FeedId.NONE)
+    is_simulated = models.BooleanField(default=False)
+    is_active = models.BooleanField(default=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["exchange", "tradingsymbol"], name="instrument_once"),
+            models.CheckConstraint(condition=models.Q(tick_size__gt=0), name="instrument_tick_size_positive"),
+            models.CheckConstraint(condition=models.Q(lot_size__gte=1), name="instrument_lot_size_positive"),
+            models.CheckConstraint(
+                condition=models.Q(is_simulated=True, exchange=Exchange.SIM)
+                | (models.Q(is_simulated=False) & ~models.Q(exchange=Exchange.SIM)),
+                name="instrument_simulated_is_sim",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.exchange}:{self.tradingsymbol}"
+
+
+class Candle(models.Model):
+    """One completed bar of one feed, stored once for all tenants. `opened_at` is the bar's start."""
+
+    feed = models.CharField(max_length=16, choices=FeedId)
+    instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, related_name="candles", db_index=False)
+    timeframe = models.CharField(max_length=4, choices=[(item.value, item.value) for item in Timeframe])
+    opened_at = models.DateTimeField()
+    open = _prices()
+    high = _prices()
+    low = _prices()
+    close = _prices()
+    volume = models.BigIntegerField(null=True, help_text="Shares; empty where the source has none.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["feed", "instrument", "timeframe", "opened_at"], name="candle_once")
+        ]
+        indexes = [models.Index(fields=["timeframe", "opened_at"], name="candle_by_age")]
+
+    def __str__(self) -> str:
+        return f"{self.instrument_id} {self.timeframe} {self.opened_at:%Y-%m-%d %H:%M:%S}"
+
+
+class MarketSession(models.Model):
+    """One phase of one trading date of an exchange, in UTC. A date without rows is a date without trading."""
+
+    exchange = models.CharField(max_length=8, choices=Exchange)
+    session_class = models.CharField(max_length=16, choices=SessionClass)
+    on = models.DateField(help_text="Trading date in the exchange's own zone.")
+    phase = models.CharField(max_length=16, choices=[(item.value, item.value) for item in MarketPhase])
+    opens_at = models.DateTimeField()
+    closes_at = models.DateTimeField()
+    source = models.CharField(max_length=40, help_text="'file' for the project's data file, 'staff' for an edit.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["exchange", "session_class", "phase", "opens_at"], name="market_session_once"
+            ),
+            models.CheckConstraint(condition=models.Q(closes_at__gt=models.F("opens_at")), name="market_session_ends"),
+        ]
+        indexes = [models.Index(fields=["exchange", "on"], name="market_session_by_date")]
+
+    def __str__(self) -> str:
+        return f"{self.exchange} {self.on} {self.phase}"
+
+
+class MarketDay(models.Model):
+    """A date that breaks the weekly pattern, and why: what the calendar says when somebody asks about it."""
+
+    exchange = models.CharField(max_length=8, choices=Exchange)
+    on = models.DateField()
+    kind = models.CharField(max_length=16, choices=DayKind)
+    name = models.CharField(max_length=120)
+    source = models.CharField(max_length=40)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["exchange", "on"], name="market_day_once")]
+
+    def __str__(self) -> str:
+        return f"{self.exchange} {self.on} {self.name}"
