@@ -128,6 +128,14 @@ class TenantForeignKey(models.ForeignKey):  # type: ignore[type-arg]
         super().__init__(to, on_delete, **kwargs)
 
 
+class TenantOneToOneField(models.OneToOneField):  # type: ignore[type-arg]
+    """A `TenantForeignKey` of which each target has at most one."""
+
+    def __init__(self, to: Any, on_delete: Any = models.PROTECT, **kwargs: Any) -> None:
+        kwargs["db_constraint"] = False
+        super().__init__(to, on_delete, **kwargs)
+
+
 # --- the guard --------------------------------------------------------------------------------------------------------
 
 

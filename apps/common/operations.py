@@ -6,11 +6,12 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
-from apps.common.db import TenantForeignKey
+from apps.common.db import TenantForeignKey, TenantOneToOneField
 
 # NULLIF, because a transaction-local setting reads back as an empty string, not NULL, once its transaction has ended.
 TENANT_SETTING = "NULLIF(current_setting('app.tenant', true), '')::uuid"
 ROLES_UNDER_POLICY = "arun_app, arun_support"
+_TENANT_FIELDS = (TenantForeignKey, TenantOneToOneField)
 
 
 class _TableOperation(Operation):
@@ -64,14 +65,14 @@ class SecureTenantTable(_TableOperation):
             f'CREATE POLICY tenant_rows ON "{table}" TO {ROLES_UNDER_POLICY} USING ({rule}) WITH CHECK ({rule})',
             f'CREATE POLICY owner_rows ON "{table}" TO arun_owner USING (true) WITH CHECK (true)',
             f'ALTER TABLE "{table}" ADD CONSTRAINT "{table}_tenant_key" UNIQUE (tenant_id, id)',
-            *[self._reference(table, field) for field in model._meta.local_fields if isinstance(field, TenantForeignKey)],
+            *[self.reference(table, field) for field in model._meta.local_fields if isinstance(field, _TENANT_FIELDS)],
         ]
         if self.append_only:
             made += append_only_statements(table)
         return made
 
     @staticmethod
-    def _reference(table: str, field: Any) -> str:
+    def reference(table: str, field: Any) -> str:
         target = field.remote_field.model._meta.db_table
         return (
             f'ALTER TABLE "{table}" ADD CONSTRAINT "{table}_{field.column}_same_tenant" '
@@ -90,7 +91,7 @@ class ReferenceSameTenant(_TableOperation):
         return f"Tie {self.model_name}.{self.field_name} to its tenant"
 
     def statements(self, model: Any) -> list[str]:
-        return [SecureTenantTable._reference(model._meta.db_table, model._meta.get_field(self.field_name))]  # noqa: SLF001
+        return [SecureTenantTable.reference(model._meta.db_table, model._meta.get_field(self.field_name))]
 
 
 class AppendOnlyTable(_TableOperation):

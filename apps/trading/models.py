@@ -1,0 +1,570 @@
+"""Bots, decisions, orders, fills and positions: the tables in which the order protocol is written down.
+
+Every state of an order is guarded twice, by `apps.engine.execution.states` and by a trigger in the database that knows
+the same arrows. Nothing here is deleted: a wrong turn stays readable.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import models
+from django.db.models import F, Func, Q, Value
+from django.db.models.functions import Now
+
+from apps.common.db import TenantForeignKey, TenantModel, TenantOneToOneField
+from apps.engine.execution.states import FINAL
+from apps.engine.model import choices as words
+
+
+def choices_of(enum: type[words.OrderState] | type[words.Purpose] | type) -> list[tuple[str, str]]:  # type: ignore[type-arg]
+    """Return Django choices of one of the engine's closed sets."""
+    return [(str(member.value), str(member.value)) for member in enum]  # type: ignore[attr-defined]
+
+
+class ClockTimestamp(Func):
+    """PostgreSQL's clock at this statement; `Now()` is the start of the transaction."""
+
+    template = "clock_timestamp()"
+    output_field = models.DateTimeField()
+
+
+MONEY = {"max_digits": 18, "decimal_places": 4}
+LIVE_STATES = [str(state) for state in words.OrderState if state not in FINAL and state is not words.OrderState.DEAD]
+IN_FLIGHT_STATES = [str(words.OrderState.SENDING), str(words.OrderState.UNKNOWN), str(words.OrderState.PARKED)]
+
+
+class Bot(TenantModel):
+    """One strategy on one broker connection, over a list of instruments."""
+
+    connection = TenantForeignKey("brokers.BrokerConnection", related_name="bots")
+    name = models.CharField(max_length=80)
+    strategy = models.CharField(max_length=40, default="rsi_reversion")
+    strategy_version = models.PositiveIntegerField(default=1)
+    parameters = TenantForeignKey("trading.ParameterSet", null=True, related_name="+")
+    allocated_capital = models.DecimalField(**MONEY, help_text="Rupees the bot may have in positions.")
+    created_at = models.DateTimeField(db_default=Now())
+    archived_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "name"], name="bot_name_once", condition=Q(archived_at=None)),
+            models.CheckConstraint(condition=Q(allocated_capital__gt=0), name="bot_capital_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ParameterSet(TenantModel):
+    """One version of a bot's parameters and risk limits; a decision names the version it used. Append-only."""
+
+    bot = TenantForeignKey(Bot, related_name="parameter_sets")
+    version = models.PositiveIntegerField()
+    params = models.JSONField(help_text="apps.engine.model.params.StrategyParams as JSON.")
+    limits = models.JSONField(help_text="apps.engine.model.params.RiskLimits as JSON.")
+    created_by = models.CharField(max_length=80)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "bot", "version"], name="parameter_version_once")]
+
+    def __str__(self) -> str:
+        return f"version {self.version}"
+
+
+class InstrumentConfig(TenantModel):
+    """An instrument that a bot watches. One bot per (connection, instrument)."""
+
+    bot = TenantForeignKey(Bot, related_name="instruments")
+    connection = TenantForeignKey("brokers.BrokerConnection", related_name="+")
+    instrument = models.ForeignKey("market.Instrument", on_delete=models.PROTECT, related_name="+")
+    is_enabled = models.BooleanField(default=True)
+    baseline_quantity = models.PositiveIntegerField(
+        default=0, help_text="Shares the customer held before the bot came. Never sold."
+    )
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "connection", "instrument"], name="instrument_one_bot"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.instrument_id} of {self.bot_id}"
+
+
+# --- run control ------------------------------------------------------------------------------------------------------
+
+
+class RunControl(TenantModel):
+    """The row that every send of a scope share-locks for its last step, and that a drain locks alone."""
+
+    class Scope(models.TextChoices):
+        BOT = "bot", "Bot"
+        TENANT = "tenant", "Account"
+
+    scope = models.CharField(max_length=8, choices=Scope)
+    scope_id = models.UUIDField()
+    drained_epoch = models.BigIntegerField(default=0, help_text="The last stop whose drain held this row alone.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "scope", "scope_id"], name="run_control_once")]
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.scope_id}"
+
+
+class PlatformControl(models.Model):
+    """The same for scopes above the tenants. Global: it holds no tenant's data."""
+
+    class Scope(models.TextChoices):
+        PLATFORM = "platform", "Platform"
+        BROKER = "broker", "Broker"
+        STRATEGY = "strategy", "Strategy version"
+
+    scope = models.CharField(max_length=8, choices=Scope)
+    key = models.CharField(max_length=60, blank=True, help_text="Broker code, or strategy@version; empty for platform.")
+    drained_epoch = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["scope", "key"], name="platform_control_once")]
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.key}".strip()
+
+
+STOP_EPOCH = Func(Value("arun_stop_epoch"), function="nextval", output_field=models.BigIntegerField())
+
+
+class StopRequest(TenantModel):
+    """A change of run level, in force from its commit. Append-only: the newest epoch of a scope is its level."""
+
+    scope = models.CharField(max_length=8, choices=RunControl.Scope)
+    scope_id = models.UUIDField()
+    level = models.PositiveSmallIntegerField(choices=[(level.value, level.name) for level in words.RunLevel])
+    epoch = models.BigIntegerField(db_default=STOP_EPOCH, unique=True)
+    request_id = models.UUIDField(help_text="From the form: a second press of the same button is the same request.")
+    requested_by = models.CharField(max_length=80)
+    reason = models.CharField(max_length=200, blank=True)
+    requested_at = models.DateTimeField(db_default=ClockTimestamp())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "request_id"], name="stop_request_once")]
+        indexes = [models.Index(fields=["tenant", "scope", "scope_id", "-epoch"], name="stop_newest")]
+
+    def __str__(self) -> str:
+        return f"{words.RunLevel(self.level).name} of {self.scope} {self.scope_id}"
+
+
+class StopAcknowledgement(TenantModel):
+    """The answer to a stop: nothing that its level forbids leaves any more, and this was on its way. Append-only."""
+
+    stop = TenantOneToOneField(StopRequest, related_name="acknowledgement")
+    acknowledged_at = models.DateTimeField(db_default=ClockTimestamp())
+    in_flight = models.JSONField(default=list, help_text="Orders that had left before, by name.")
+    cancelled = models.JSONField(default=list, help_text="Working orders that are being cancelled.")
+    flattening = models.JSONField(default=list, help_text="Positions that are being sold.")
+    superseded_by = models.BigIntegerField(null=True, help_text="Epoch of a later request of the same scope.")
+
+    def __str__(self) -> str:
+        return f"acknowledgement of {self.stop_id}"
+
+
+class StopEscalation(TenantModel):
+    """A drain that could not be proven in time, and what was done about it. Append-only."""
+
+    stop = TenantForeignKey(StopRequest, related_name="escalations")
+    at = models.DateTimeField(db_default=ClockTimestamp())
+    step = models.CharField(max_length=40)
+    data = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return f"{self.step} for {self.stop_id}"
+
+
+class PlatformStopRequest(models.Model):
+    """A kill switch of the operator: platform, broker or strategy version. Global and append-only."""
+
+    scope = models.CharField(max_length=8, choices=PlatformControl.Scope)
+    key = models.CharField(max_length=60, blank=True)
+    level = models.PositiveSmallIntegerField(choices=[(level.value, level.name) for level in words.RunLevel])
+    epoch = models.BigIntegerField(db_default=STOP_EPOCH, unique=True)
+    requested_by = models.CharField(max_length=80)
+    reason = models.CharField(max_length=200)
+    requested_at = models.DateTimeField(db_default=ClockTimestamp())
+
+    class Meta:
+        indexes = [models.Index(fields=["scope", "key", "-epoch"], name="platform_stop_newest")]
+
+    def __str__(self) -> str:
+        return f"{words.RunLevel(self.level).name} of {self.scope} {self.key}".strip()
+
+
+# --- decisions --------------------------------------------------------------------------------------------------------
+
+
+class CycleRun(TenantModel):
+    """One look of one bot at its market, or the reason why it did not look. Unique by slot."""
+
+    class State(models.TextChoices):
+        STARTED = "STARTED", "Running"
+        DONE = "DONE", "Done"
+        SKIPPED = "SKIPPED", "Skipped"
+        FAILED = "FAILED", "Failed"
+
+    bot = TenantForeignKey(Bot, related_name="cycles")
+    slot = models.CharField(max_length=80)
+    trigger = models.CharField(max_length=8, choices=choices_of(words.Trigger))
+    state = models.CharField(max_length=8, choices=State, default=State.STARTED)
+    reason = models.CharField(max_length=120, blank=True, help_text="Why it was skipped or failed.")
+    due_at = models.DateTimeField(help_text="Business time the slot was due.")
+    started_at = models.DateTimeField(db_default=ClockTimestamp())
+    lease_until = models.DateTimeField(null=True, help_text="Database time until which its worker is believed alive.")
+    deliveries = models.PositiveSmallIntegerField(default=1)
+    finished_at = models.DateTimeField(null=True)
+    parameters = TenantForeignKey(ParameterSet, null=True, related_name="+")
+    strategy_hash = models.CharField(max_length=64, blank=True)
+    snapshot = models.BinaryField(null=True, help_text="zlib of the canonical snapshot; replay starts here.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "bot", "slot"], name="cycle_slot_once")]
+        indexes = [models.Index(fields=["tenant", "bot", "-due_at"], name="cycle_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.slot} {self.state}"
+
+
+class Decision(TenantModel):
+    """What the engine decided for one instrument in one cycle, and from which numbers. Append-only."""
+
+    cycle = TenantForeignKey(CycleRun, related_name="decisions")
+    bot = TenantForeignKey(Bot, related_name="+")
+    instrument = models.ForeignKey("market.Instrument", on_delete=models.PROTECT, related_name="+")
+    action = models.CharField(max_length=12, choices=choices_of(words.Action))
+    reason = models.CharField(max_length=48)
+    numbers = models.JSONField(default=dict)
+    order = models.JSONField(null=True, help_text="The proposed order, when there is one.")
+    decided_at = models.DateTimeField(help_text="Business time of the snapshot.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "cycle", "instrument"], name="decision_once")]
+        indexes = [models.Index(fields=["tenant", "bot", "-decided_at"], name="decision_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.instrument_id}: {self.reason}"
+
+
+# --- orders -----------------------------------------------------------------------------------------------------------
+
+
+class Position(TenantModel):
+    """A lot the bot bought: the fold of its fills. Never edited by hand, and never larger than what it bought."""
+
+    connection = TenantForeignKey("brokers.BrokerConnection", related_name="positions")
+    bot = TenantForeignKey(Bot, related_name="positions")
+    instrument = models.ForeignKey("market.Instrument", on_delete=models.PROTECT, related_name="+")
+    quantity = models.PositiveIntegerField(default=0, help_text="Shares still held.")
+    average_price = models.DecimalField(**MONEY, default=Decimal(0), help_text="Rupees per share, entries only.")
+    realized_pnl = models.DecimalField(**MONEY, default=Decimal(0), help_text="Rupees, before charges.")
+    charges = models.DecimalField(**MONEY, default=Decimal(0), help_text="Rupees of all its fills.")
+    highest_price = models.DecimalField(**MONEY, null=True, help_text="Highest price seen since entry.")
+    stop_price = models.DecimalField(**MONEY, null=True, help_text="The customer's own stop; empty: by the rule.")
+    target_price = models.DecimalField(**MONEY, null=True, help_text="The customer's own target; empty: by the rule.")
+    opened_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "connection", "instrument"], name="position_one_open", condition=Q(closed_at=None)
+            ),
+        ]
+        indexes = [models.Index(fields=["tenant", "bot", "-opened_at"], name="position_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} of {self.instrument_id}"
+
+
+class OrderIntent(TenantModel):
+    """An order, from the wish to the end. `state` moves along `TRANSITIONS` and nowhere else."""
+
+    connection = TenantForeignKey("brokers.BrokerConnection", related_name="orders")
+    bot = TenantForeignKey(Bot, related_name="orders")
+    instrument = models.ForeignKey("market.Instrument", on_delete=models.PROTECT, related_name="+")
+    cycle = TenantForeignKey(CycleRun, null=True, related_name="orders")
+    position = TenantForeignKey(Position, null=True, related_name="exits", help_text="What an exit sells.")
+    stop = TenantForeignKey(StopRequest, null=True, related_name="orders", help_text="The stop a FLATTEN carries.")
+    purpose = models.CharField(max_length=8, choices=choices_of(words.Purpose))
+    exit_reason = models.CharField(max_length=40, blank=True)
+    # Not led by the tenant: the key names the connection or position, and one order per key holds for the platform.
+    intent_key = models.CharField(max_length=160, unique=True)
+    client_order_id = models.CharField(max_length=19, unique=True)
+    side = models.CharField(max_length=4, choices=choices_of(words.Side))
+    order_type = models.CharField(max_length=8, choices=choices_of(words.OrderType))
+    product = models.CharField(max_length=4, choices=choices_of(words.Product), default=words.Product.CNC)
+    validity = models.CharField(max_length=4, choices=choices_of(words.Validity), default=words.Validity.DAY)
+    quantity = models.PositiveIntegerField()
+    limit_price = models.DecimalField(**MONEY, null=True)
+    trigger_price = models.DecimalField(**MONEY, null=True)
+    protection_percent = models.DecimalField(max_digits=6, decimal_places=3, null=True)
+    reserved_cash = models.DecimalField(**MONEY, default=Decimal(0), help_text="Rupees held back while it is alive.")
+    expires_at = models.DateTimeField(help_text="Business time after which it must not be sent.")
+
+    state = models.CharField(max_length=8, choices=choices_of(words.OrderState), default=words.OrderState.NEW)
+    state_reason = models.CharField(max_length=60, blank=True, help_text="Code: why it is in this state.")
+    state_text = models.CharField(max_length=300, blank=True, help_text="The broker's or our own words for it.")
+    state_changed_at = models.DateTimeField(db_default=ClockTimestamp())
+    fence = models.BigIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True)
+    broker_order_id = models.CharField(max_length=64, blank=True)
+    filled_quantity = models.PositiveIntegerField(default=0, help_text="From booked fills.")
+    observed_filled = models.PositiveIntegerField(default=0, help_text="What the order book says; never falls.")
+    average_price = models.DecimalField(**MONEY, null=True)
+    unknown_since = models.DateTimeField(null=True, help_text="Database time.")
+    sockets_closed_at = models.DateTimeField(
+        null=True, help_text="Database time from which no byte of it can leave; W counts from here."
+    )
+    absent_books = models.PositiveSmallIntegerField(default=0, help_text="Complete books begun after W without it.")
+    blocks = models.BooleanField(
+        default=True, help_text="Whether it keeps another order of its kind away while it is alive."
+    )
+    created_at = models.DateTimeField(db_default=ClockTimestamp())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="order_quantity_positive"),
+            models.CheckConstraint(condition=Q(filled_quantity__lte=F("quantity")), name="order_not_overfilled"),
+            models.CheckConstraint(
+                condition=Q(side="BUY") | Q(position__isnull=False), name="order_sell_names_position"
+            ),
+            models.UniqueConstraint(
+                fields=["tenant", "connection", "instrument"],
+                name="order_one_live_entry",
+                condition=Q(side="BUY", blocks=True, state__in=LIVE_STATES),
+            ),
+            models.UniqueConstraint(
+                fields=["tenant", "position"],
+                name="order_one_live_exit",
+                condition=Q(side="SELL", blocks=True, state__in=LIVE_STATES),
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["tenant", "connection", "-created_at"], name="order_by_time"),
+            models.Index(fields=["tenant", "connection"], name="order_live", condition=Q(state__in=LIVE_STATES)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} {self.side} {self.quantity} {self.state}"
+
+    @property
+    def is_final(self) -> bool:
+        return words.OrderState(self.state) in FINAL
+
+
+class OrderEvent(TenantModel):
+    """One line of an order's history: a move between states, or evidence that moved nothing. Append-only."""
+
+    intent = TenantForeignKey(OrderIntent, related_name="events")
+    at = models.DateTimeField(db_default=ClockTimestamp())
+    from_state = models.CharField(max_length=8, blank=True)
+    to_state = models.CharField(max_length=8, blank=True)
+    fence = models.BigIntegerField()
+    cause = models.CharField(max_length=40)
+    data = models.JSONField(default=dict)
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "intent", "at"], name="order_event_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.from_state}>{self.to_state} {self.cause}"
+
+
+class OrderCommand(TenantModel):
+    """A cancel or a modification of a working order, with attempts of its own. A fill always wins over it."""
+
+    class Kind(models.TextChoices):
+        CANCEL = "CANCEL", "Cancel"
+        MODIFY = "MODIFY", "Modify"
+
+    class State(models.TextChoices):
+        NEW = "NEW", "Waiting"
+        SENDING = "SENDING", "On its way"
+        DONE = "DONE", "Taken by the broker"
+        REFUSED = "REFUSED", "Refused by the broker"
+        UNKNOWN = "UNKNOWN", "Outcome unknown"
+        DEAD = "DEAD", "Not needed any more"
+
+    intent = TenantForeignKey(OrderIntent, related_name="commands")
+    kind = models.CharField(max_length=8, choices=Kind)
+    state = models.CharField(max_length=8, choices=State, default=State.NEW)
+    state_text = models.CharField(max_length=300, blank=True)
+    stop = TenantForeignKey(StopRequest, null=True, related_name="commands")
+    requested_by = models.CharField(max_length=80)
+    terms = models.JSONField(default=dict, help_text="New quantity, limit_price or trigger_price of a MODIFY.")
+    fence = models.BigIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(db_default=ClockTimestamp())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "intent", "kind"], name="command_one_live", condition=Q(state__in=["NEW", "SENDING"])
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.state}"
+
+
+class OrderAttempt(TenantModel):
+    """A permit and what became of it: who may hand which bytes over, until when, and when they left."""
+
+    class Outcome(models.TextChoices):
+        OPEN = "OPEN", "Open"
+        NOT_SENT = "NOT_SENT", "Provably not sent"
+        ACCEPTED = "ACCEPTED", "Accepted"
+        REFUSED = "REFUSED", "Refused"
+        UNKNOWN = "UNKNOWN", "Unknown"
+
+    intent = TenantForeignKey(OrderIntent, related_name="attempts")
+    command = TenantForeignKey(OrderCommand, null=True, related_name="attempts")
+    kind = models.CharField(max_length=8, choices=[("PLACE", "Place"), ("CANCEL", "Cancel"), ("MODIFY", "Modify")])
+    purpose = models.CharField(max_length=8, choices=choices_of(words.Purpose))
+    fence = models.BigIntegerField()
+    permitted_at = models.DateTimeField(db_default=ClockTimestamp())
+    permit_until = models.DateTimeField()
+    process = models.CharField(max_length=120, help_text="host:pid:start of the gateway process that holds the permit.")
+    sent_at = models.DateTimeField(null=True, help_text="Database time of the hand-over to the kernel.")
+    closed_at = models.DateTimeField(null=True, help_text="Database time from which its socket is known closed.")
+    outcome = models.CharField(max_length=8, choices=Outcome, default=Outcome.OPEN)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "intent", "command", "fence"], name="attempt_once_per_fence"),
+            # A place request leaves at most once in an intent's life unless it provably never left.
+            models.UniqueConstraint(
+                fields=["tenant", "intent"],
+                name="attempt_one_place",
+                condition=Q(kind="PLACE") & ~Q(outcome="NOT_SENT"),
+            ),
+        ]
+        indexes = [models.Index(fields=["tenant"], name="attempt_open", condition=Q(outcome="OPEN"))]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.outcome}"
+
+
+class AttemptAnswer(TenantModel):
+    """What came back for an attempt, whoever holds the order by then. Append-only, unfenced: evidence is kept."""
+
+    attempt = TenantForeignKey(OrderAttempt, related_name="answers")
+    at = models.DateTimeField(db_default=ClockTimestamp())
+    outcome = models.CharField(max_length=8, choices=OrderAttempt.Outcome)
+    broker_order_id = models.CharField(max_length=64, blank=True)
+    code = models.CharField(max_length=80, blank=True)
+    text = models.CharField(max_length=500, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.outcome} {self.broker_order_id}"
+
+
+class Fill(TenantModel):
+    """One trade of the broker's trade book. Append-only; unique by the broker's own trade id."""
+
+    connection = TenantForeignKey("brokers.BrokerConnection", related_name="fills")
+    intent = TenantForeignKey(OrderIntent, related_name="fills")
+    position = TenantForeignKey(Position, related_name="fills")
+    instrument = models.ForeignKey("market.Instrument", on_delete=models.PROTECT, related_name="+")
+    broker = models.CharField(max_length=20)
+    account_ref = models.CharField(max_length=64)
+    trade_id = models.CharField(max_length=64)
+    side = models.CharField(max_length=4, choices=choices_of(words.Side))
+    quantity = models.PositiveIntegerField()
+    price = models.DecimalField(**MONEY)
+    charges = models.DecimalField(**MONEY)
+    traded_at = models.DateTimeField()
+    booked_at = models.DateTimeField(db_default=ClockTimestamp())
+
+    class Meta:
+        constraints = [
+            # Not led by the tenant: one trade of one account is booked once on the whole platform.
+            models.UniqueConstraint(fields=["broker", "account_ref", "trade_id"], name="fill_once"),
+            models.CheckConstraint(condition=Q(quantity__gt=0, price__gt=0), name="fill_positive"),
+        ]
+        indexes = [models.Index(fields=["tenant", "-traded_at"], name="fill_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.side} {self.quantity} at {self.price}"
+
+
+# --- the broker's side, as read ---------------------------------------------------------------------------------------
+
+
+class AccountState(TenantModel):
+    """What is known of a connection's account. Its row lock is short and serializes cash reservations and folds."""
+
+    connection = TenantOneToOneField("brokers.BrokerConnection", related_name="account_state")
+    cash = models.DecimalField(**MONEY, null=True, help_text="Deployable rupees by the broker.")
+    cash_read_at = models.DateTimeField(null=True, help_text="Database time.")
+    reconciled_at = models.DateTimeField(null=True, help_text="Database time of the last complete reconciliation.")
+    failing_since = models.DateTimeField(null=True, help_text="Database time since when its books cannot be read.")
+    failure = models.CharField(max_length=300, blank=True)
+    is_quarantined = models.BooleanField(default=True, help_text="No entry before its books agreed once.")
+    timeline = models.CharField(max_length=40, blank=True, help_text="PostgreSQL system and timeline it agreed under.")
+
+    def __str__(self) -> str:
+        return f"account of {self.connection_id}"
+
+
+class BookRead(TenantModel):
+    """One reading of a broker's books, as evidence. Append-only."""
+
+    connection = TenantForeignKey("brokers.BrokerConnection", related_name="+")
+    started_at = models.DateTimeField(help_text="Database time before the first byte was asked for.")
+    finished_at = models.DateTimeField(db_default=ClockTimestamp())
+    complete = models.BooleanField()
+    orders = models.PositiveIntegerField(default=0)
+    trades = models.PositiveIntegerField(default=0)
+    error = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "connection", "-started_at"], name="book_read_by_time")]
+
+    def __str__(self) -> str:
+        return f"book at {self.started_at}"
+
+
+class EntryFreeze(TenantModel):
+    """Why no entry of an instrument is made on a connection. Exits go on."""
+
+    class Reason(models.TextChoices):
+        UNKNOWN_ORDER = "UNKNOWN_ORDER", "An order's outcome is unknown"
+        DEAD_ORDER_SEEN = "DEAD_ORDER_SEEN", "An order believed absent turned up"
+        POSITION_DIFFERS = "POSITION_DIFFERS", "The broker holds another quantity"
+        OUTSIDE_ORDER = "OUTSIDE_ORDER", "An order of unknown origin carries our mark"
+        CORPORATE_ACTION = "CORPORATE_ACTION", "A corporate action is being checked"
+
+    connection = TenantForeignKey("brokers.BrokerConnection", related_name="freezes")
+    instrument = models.ForeignKey("market.Instrument", on_delete=models.PROTECT, related_name="+")
+    reason = models.CharField(max_length=20, choices=Reason)
+    data = models.JSONField(default=dict)
+    frozen_at = models.DateTimeField(db_default=ClockTimestamp())
+    cleared_at = models.DateTimeField(null=True)
+    cleared_by = models.CharField(max_length=80, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "connection", "instrument", "reason"],
+                name="freeze_once",
+                condition=Q(cleared_at=None),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.instrument_id}: {self.reason}"
+
+
+def age_seconds(at: datetime | None, now: datetime) -> float | None:
+    """Return how old a moment is, or None where it is unknown."""
+    return None if at is None else (now - at).total_seconds()
