@@ -123,7 +123,11 @@ class Fill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """The day's net position; an overnight holding is not in here."""
+    """The day's net position of an instrument and product.
+
+    A share is counted once: what was delivered before today is a Holding, and a delivery sale out of a holding
+    shows as its `used_today`, not as a negative position here. Venues that settle at once have holdings only.
+    """
 
     instrument: InstrumentRef
     product: Product
@@ -247,6 +251,12 @@ class Capabilities:
     """Most instruments in one quote request."""
     orders_per_second: int
     reads_per_second: int
+
+
+def sellable_quantity(instrument: InstrumentRef, positions: Sequence[Position], holdings: Sequence[Holding]) -> int:
+    """Return how many shares the account could sell now, whoever bought them; working orders are not deducted."""
+    bought_today = sum(max(row.net_quantity, 0) for row in positions if row.instrument == instrument)
+    return bought_today + sum(row.sellable for row in holdings if row.instrument == instrument)
 
 
 class MarketReads(Protocol):

@@ -69,7 +69,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotSent:
-    """No order can exist from this request: nothing was handed over, or the broker documents that it looked at nothing."""
+    """No order can exist from this request: nothing left, or the broker documents that it looked at nothing."""
 
     code: str
     text: str
