@@ -4,7 +4,8 @@ import os
 import tempfile
 
 _PLACEHOLDERS = {
-    # The kit replaces every address before the first connection; tools that only import the settings need some value.
+    # A test session takes addresses of its own (tests/kit/addresses.py); tools that
+    # only import the settings need some value.
     "ARUN_SECRET_KEY": "test-only-secret-key-that-signs-nothing-of-value",
     "ARUN_TAG_KEY": "test-only-tag-key-that-signs-nothing-of-value",
     "SANDBOX_KEY": "test-only-sandbox-key-that-signs-nothing-of-value",
@@ -19,6 +20,11 @@ _PLACEHOLDERS = {
 }
 for _name, _value in _PLACEHOLDERS.items():
     os.environ.setdefault(_name, _value)
+
+if "PYTEST_VERSION" in os.environ:
+    from tests.kit.addresses import choose_addresses
+
+    choose_addresses()
 
 from arun_saas.settings.base import *  # noqa: E402, F403
 
