@@ -100,9 +100,7 @@ def state_after(
     return _S.ACCEPTED if current in (_S.SENDING, _S.DEAD) else None
 
 
-def _target(
-    current: OrderState, observation: Observation, filled_quantity: int, quantity: int
-) -> OrderState | None:
+def _target(current: OrderState, observation: Observation, filled_quantity: int, quantity: int) -> OrderState | None:
     if filled_quantity >= quantity:
         return _S.FILLED
     meaning = _MEANING.get(observation)

@@ -214,6 +214,7 @@ class Reason(StrEnum):
     OFF_GRID_CANDLE = "OFF_GRID_CANDLE"
     NON_FINITE_PRICE = "NON_FINITE_PRICE"
     NON_POSITIVE_PRICE = "NON_POSITIVE_PRICE"
+    PRICE_JUMP = "PRICE_JUMP"  # a step no market makes: a junk print or a corporate action
     RSI_UNKNOWN = "RSI_UNKNOWN"
     # Blocked by quotes.
     QUOTE_MISSING = "QUOTE_MISSING"

@@ -1,0 +1,46 @@
+"""What is traded, and the steps in which it trades."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Instrument:
+    """One tradable share or ETF on one exchange.
+
+    `tick_size` in rupees and `lot_size` in shares come from the broker's instruments file of the
+    day; None means that the file did not say, which denies an entry. `freeze_quantity` is the
+    largest quantity the exchange takes in one order (None: none known, no check). `sector` is the
+    name that sector limits group by (None: unknown). `share_id` is equal for the same share on
+    different exchanges (its ISIN where there is one).
+    """
+
+    instrument_id: str
+    exchange: str
+    tradingsymbol: str
+    tick_size: Decimal | None
+    lot_size: int | None
+    share_id: str
+    freeze_quantity: int | None = None
+    sector: str | None = None
+
+
+def is_usable_price(price: Decimal | None) -> bool:
+    """Return whether a price is known, finite and above zero (rupees per share)."""
+    return price is not None and price.is_finite() and price > 0
+
+
+def floor_to_tick(price: Decimal, tick_size: Decimal) -> Decimal:
+    """Return the highest multiple of the tick that is not above the price; both above zero, in rupees."""
+    return price // tick_size * tick_size
+
+
+def ceil_to_tick(price: Decimal, tick_size: Decimal) -> Decimal:
+    """Return the lowest multiple of the tick that is not below the price; both above zero, in rupees."""
+    floor = floor_to_tick(price, tick_size)
+    return floor if floor == price else floor + tick_size
+
+
+def floor_to_lot(quantity: Decimal | int, lot_size: int) -> int:
+    """Return the highest multiple of the lot that is not above the quantity, in shares; 0 when none fits."""
+    return max(0, int(quantity // lot_size) * lot_size)
