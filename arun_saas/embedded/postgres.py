@@ -126,11 +126,13 @@ class PostgresServer:
         secret = quote(self.password if password is None else password, safe="")
         return f"postgresql://{user}:{secret}@127.0.0.1:{self.port}/{database}"
 
+    def is_initialized(self) -> bool:
+        """Return whether the cluster is there, complete."""
+        return (self.place.data / "PG_VERSION").exists()
+
     def initialize(self) -> None:
-        """Make the cluster unless it is there already. A cluster that was cut off half-way is made anew."""
+        """Make the cluster. One that was cut off half-way is made anew."""
         data = self.place.data
-        if (data / "PG_VERSION").exists():
-            return
         owner = self.place.account.owner if self.place.account else None
         draft = data.with_name(f"{data.name}.new")
         if draft.exists():
