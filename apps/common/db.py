@@ -152,9 +152,7 @@ class ScopeGuard:
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection
 
-    def __call__(
-        self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]
-    ) -> Any:
+    def __call__(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
         if getattr(self.connection, "arun_tenant_id", None) is None:
             found = self.pattern().search(str(sql))
             if found:

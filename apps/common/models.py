@@ -7,6 +7,13 @@ from apps.common.db import TenantModel
 from apps.common.ids import uuid7
 
 
+class CurrentTransactionId(models.Func):
+    """The id of the transaction that writes the row, as an eight-byte number that never wraps."""
+
+    template = "pg_current_xact_id()::text::bigint"
+    output_field = models.BigIntegerField()
+
+
 class WorkItem(models.Model):
     """One thing that is due for one tenant. The only table that is claimed across tenants (role `arun_dispatch`)."""
 
@@ -40,12 +47,22 @@ class OutboxEvent(models.Model):
     kind = models.CharField(max_length=64)
     data = models.JSONField(default=dict)
     created_at = models.DateTimeField(db_default=Now())
+    xid = models.BigIntegerField(
+        db_default=CurrentTransactionId(), help_text="The writing transaction: the relay waits for older ones to end."
+    )
     seq = models.BigIntegerField(null=True, help_text="Place in the tenant's stream; given by the relay.")
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="Times a handler failed on it.")
+    retry_at = models.DateTimeField(null=True, help_text="Database time before which the relay leaves it alone.")
     published_at = models.DateTimeField(null=True)
+    parked_at = models.DateTimeField(null=True, help_text="When the relay gave up on a handler.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant", "seq"], name="outbox_seq_once")]
-        indexes = [models.Index(fields=["id"], name="outbox_waiting", condition=models.Q(published_at=None))]
+        indexes = [
+            models.Index(fields=["id"], name="outbox_unnumbered", condition=models.Q(seq=None)),
+            models.Index(fields=["id"], name="outbox_waiting", condition=models.Q(published_at=None)),
+            models.Index(fields=["published_at"], name="outbox_by_age", condition=models.Q(published_at__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} #{self.id}"
@@ -68,11 +85,16 @@ class AuditEntry(TenantModel):
     action = models.CharField(max_length=80)
     subject = models.CharField(max_length=120, blank=True)
     data = models.JSONField(default=dict)
-    at = models.DateTimeField(db_default=Now())
+    at = models.DateTimeField()
+    xid = models.BigIntegerField(db_default=CurrentTransactionId())
     row_hash = models.CharField(max_length=64, help_text="SHA-256 of the canonical row.")
 
     class Meta:
-        indexes = [models.Index(fields=["tenant", "at"], name="audit_by_time")]
+        indexes = [
+            models.Index(fields=["tenant", "at"], name="audit_by_time"),
+            # Not led by the tenant: the relay seals all tenants' rows, the newest transactions first on its mind.
+            models.Index(fields=["xid"], name="audit_by_transaction"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.actor} {self.action} {self.subject}"

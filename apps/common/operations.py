@@ -94,6 +94,39 @@ class ReferenceSameTenant(_TableOperation):
         return [SecureTenantTable.reference(model._meta.db_table, model._meta.get_field(self.field_name))]
 
 
+class SecureSharedTable(_TableOperation):
+    """Secure a table of tenants' rows that a narrow role works on across tenants.
+
+    `app` is what arun_app may do with the open scope's rows; `others` says what each narrow role may do with all rows.
+    """
+
+    def __init__(self, model_name: str, *, app: str, others: dict[str, str]) -> None:
+        super().__init__(model_name)
+        self.app = app
+        self.others = others
+
+    def describe(self) -> str:
+        return f"Secure the shared table of {self.model_name}"
+
+    def statements(self, model: Any) -> list[str]:
+        table = model._meta.db_table
+        rule = f"tenant_id = {TENANT_SETTING}"
+        made = [
+            f'ALTER TABLE "{table}" ENABLE ROW LEVEL SECURITY',
+            f'ALTER TABLE "{table}" FORCE ROW LEVEL SECURITY',
+            f'CREATE POLICY tenant_rows ON "{table}" TO {ROLES_UNDER_POLICY} USING ({rule}) WITH CHECK ({rule})',
+            f'CREATE POLICY owner_rows ON "{table}" TO arun_owner USING (true) WITH CHECK (true)',
+            f'REVOKE ALL ON "{table}" FROM arun_app',
+            f'GRANT {self.app} ON "{table}" TO arun_app',
+        ]
+        for role, privileges in self.others.items():
+            made += [
+                f'CREATE POLICY {role}_rows ON "{table}" TO {role} USING (true) WITH CHECK (true)',
+                f'GRANT {privileges} ON "{table}" TO {role}',
+            ]
+        return made
+
+
 class AppendOnlyTable(_TableOperation):
     """Refuse UPDATE, DELETE and TRUNCATE on a table, the owner's included."""
 

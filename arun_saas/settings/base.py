@@ -51,6 +51,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "apps.common.middleware.RequestLogMiddleware",
     "apps.common.middleware.ContentSecurityPolicyMiddleware",
+    "apps.common.middleware.NoStoreMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -216,6 +217,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 ARUN_CLOCK_OFFSET_SECONDS = env.integer("ARUN_CLOCK_OFFSET_SECONDS", 0)
 ARUN_TAG_KEY = env.text("ARUN_TAG_KEY")
 ARUN_PROCESS = env.text("ARUN_PROCESS", "arun")
+ARUN_LOG_FORMAT = env.text("ARUN_LOG_FORMAT", "text")  # text (logfmt) or json
+ARUN_LOG_LEVEL = env.text("ARUN_LOG_LEVEL", "INFO")
 ARUN_MAX_MODE = env.text("ARUN_MAX_MODE", "paper")
 SANDBOX_URL = env.text("SANDBOX_URL", "http://127.0.0.1:8100")
 SANDBOX_KEY = env.text("SANDBOX_KEY")
