@@ -1,8 +1,8 @@
 """One structured log for every process: a line per event on stderr, with the ids at hand and without secrets.
 
 Write `log = logs.get(__name__)` and `log.info("order_sent", intent_id=...)`: the event is a fixed name, what varies
-goes into fields. `with logs.bind(tenant_id=..., bot_id=...):` adds the fields to every line written inside, by the standard
-library's loggers too.
+goes into fields. `with logs.bind(tenant_id=..., bot_id=...):` adds the fields to every line written inside, by the
+standard library's loggers too.
 """
 
 import logging

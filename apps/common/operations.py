@@ -28,7 +28,7 @@ class _TableOperation(Operation):
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
     ) -> None:
         model: Any = to_state.apps.get_model(app_label, self.model_name)
-        if not schema_editor.connection.alias == "default":
+        if schema_editor.connection.alias != "default":
             return
         for statement in self.statements(model):
             schema_editor.execute(statement, params=None)
@@ -137,12 +137,13 @@ class AppendOnlyTable(_TableOperation):
         return append_only_statements(model._meta.db_table)
 
 
+_REFUSE = "EXECUTE FUNCTION arun_refuse_change()"
+
+
 def append_only_statements(table: str) -> list[str]:
     """Return the SQL that makes a table append-only. `arun_refuse_change` comes from the first migration."""
     return [
         f'REVOKE UPDATE, DELETE, TRUNCATE ON "{table}" FROM arun_app, arun_support',
-        f'CREATE TRIGGER append_only_rows BEFORE UPDATE OR DELETE ON "{table}" '
-        "FOR EACH ROW EXECUTE FUNCTION arun_refuse_change()",
-        f'CREATE TRIGGER append_only_table BEFORE TRUNCATE ON "{table}" '
-        "FOR EACH STATEMENT EXECUTE FUNCTION arun_refuse_change()",
+        f'CREATE TRIGGER append_only_rows BEFORE UPDATE OR DELETE ON "{table}" FOR EACH ROW {_REFUSE}',
+        f'CREATE TRIGGER append_only_table BEFORE TRUNCATE ON "{table}" FOR EACH STATEMENT {_REFUSE}',
     ]
