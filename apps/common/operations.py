@@ -46,12 +46,14 @@ class SecureTenantTable(_TableOperation):
     """Force row-level security, add the unique `(tenant_id, id)` and the composite foreign keys.
 
     Put it at the end of the migration that makes the table, after those of the tables it references.
-    `append_only` also takes UPDATE and DELETE away from everybody.
+    `append_only` also takes UPDATE and DELETE away from everybody. Where tables refer to each other in a circle, pass
+    `references=False` and let `ReferenceTenantTables` add the foreign keys once all tables are secured.
     """
 
-    def __init__(self, model_name: str, *, append_only: bool = False) -> None:
+    def __init__(self, model_name: str, *, append_only: bool = False, references: bool = True) -> None:
         super().__init__(model_name)
         self.append_only = append_only
+        self.references = references
 
     def describe(self) -> str:
         return f"Secure the tenant table of {self.model_name}"
@@ -65,11 +67,17 @@ class SecureTenantTable(_TableOperation):
             f'CREATE POLICY tenant_rows ON "{table}" TO {ROLES_UNDER_POLICY} USING ({rule}) WITH CHECK ({rule})',
             f'CREATE POLICY owner_rows ON "{table}" TO arun_owner USING (true) WITH CHECK (true)',
             f'ALTER TABLE "{table}" ADD CONSTRAINT "{table}_tenant_key" UNIQUE (tenant_id, id)',
-            *[self.reference(table, field) for field in model._meta.local_fields if isinstance(field, _TENANT_FIELDS)],
         ]
+        if self.references:
+            made += self.all_references(model)
         if self.append_only:
             made += append_only_statements(table)
         return made
+
+    @classmethod
+    def all_references(cls, model: Any) -> list[str]:
+        fields = [field for field in model._meta.local_fields if isinstance(field, _TENANT_FIELDS)]
+        return [cls.reference(model._meta.db_table, field) for field in fields]
 
     @staticmethod
     def reference(table: str, field: Any) -> str:
@@ -78,6 +86,16 @@ class SecureTenantTable(_TableOperation):
             f'ALTER TABLE "{table}" ADD CONSTRAINT "{table}_{field.column}_same_tenant" '
             f'FOREIGN KEY (tenant_id, "{field.column}") REFERENCES "{target}" (tenant_id, id)'
         )
+
+
+class ReferenceTenantTables(_TableOperation):
+    """Add all composite foreign keys of a table that was secured without them."""
+
+    def describe(self) -> str:
+        return f"Tie {self.model_name} to its tenant's rows"
+
+    def statements(self, model: Any) -> list[str]:
+        return SecureTenantTable.all_references(model)
 
 
 class ReferenceSameTenant(_TableOperation):
