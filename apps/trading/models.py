@@ -265,8 +265,13 @@ class Position(TenantModel):
     instrument = models.ForeignKey("market.Instrument", on_delete=models.PROTECT, related_name="+")
     quantity = models.PositiveIntegerField(default=0, help_text="Shares still held.")
     average_price = models.DecimalField(**MONEY, default=Decimal(0), help_text="Rupees per share, entries only.")
-    realized_pnl = models.DecimalField(**MONEY, default=Decimal(0), help_text="Rupees, before charges.")
+    realized_pnl = models.DecimalField(
+        **MONEY, default=Decimal(0), help_text="Rupees, after charges of the shares sold."
+    )
     charges = models.DecimalField(**MONEY, default=Decimal(0), help_text="Rupees of all its fills.")
+    entry_charges = models.DecimalField(
+        **MONEY, default=Decimal(0), help_text="Rupees that buying the open shares cost."
+    )
     highest_price = models.DecimalField(**MONEY, null=True, help_text="Highest price seen since entry.")
     stop_price = models.DecimalField(**MONEY, null=True, help_text="The customer's own stop; empty: by the rule.")
     target_price = models.DecimalField(**MONEY, null=True, help_text="The customer's own target; empty: by the rule.")
@@ -568,3 +573,28 @@ class EntryFreeze(TenantModel):
 def age_seconds(at: datetime | None, now: datetime) -> float | None:
     """Return how old a moment is, or None where it is unknown."""
     return None if at is None else (now - at).total_seconds()
+
+
+class PriceLevel(models.Model):
+    """A price at which an open position wants to be looked at. Written in the fold's own transaction.
+
+    The price watch compares them across tenants under `arun_dispatch`, which may read this table and `work_item` only.
+    """
+
+    class Direction(models.TextChoices):
+        BELOW = "BELOW", "At or below"
+        ABOVE = "ABOVE", "At or above"
+
+    tenant = models.ForeignKey("tenants.Tenant", on_delete=models.CASCADE, related_name="+", db_index=False)
+    position_id = models.UUIDField()
+    bot_id = models.UUIDField()
+    instrument = models.ForeignKey("market.Instrument", on_delete=models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=40, help_text="The exit rule the level belongs to.")
+    direction = models.CharField(max_length=5, choices=Direction)
+    price = models.DecimalField(**MONEY)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "position_id", "kind"], name="price_level_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.direction} {self.price}"

@@ -1,0 +1,24 @@
+"""What can go wrong in trading, and what the caller should do about it."""
+
+from apps.common.errors import DomainError
+
+
+class OrderMovedError(DomainError):
+    """Somebody else claimed the order in between. Keep the evidence, change nothing, read again."""
+
+    code = "order_moved"
+
+
+class PermitDeniedError(DomainError):
+    """The order may not leave now. `code` is the reason that the order's history shows."""
+
+    def __init__(self, code: str, message: str, *, is_final: bool, data: dict[str, object] | None = None) -> None:
+        super().__init__(message, data=data)
+        self.code = code
+        self.is_final = is_final
+
+
+class StopRefusedError(DomainError):
+    """The run level cannot be set like this."""
+
+    code = "stop_refused"

@@ -1,0 +1,153 @@
+"""Reads of the order protocol. All of them need an open tenant scope."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import Q, QuerySet, Sum
+
+from apps.common.db import require_tenant_id
+from apps.engine.execution.run_control import ScopeLevel, effective_level
+from apps.engine.model.choices import OrderState, RunLevel, Side
+from apps.trading.models import (
+    IN_FLIGHT_STATES,
+    LIVE_STATES,
+    AccountState,
+    Bot,
+    OrderAttempt,
+    OrderIntent,
+    PlatformControl,
+    PlatformStopRequest,
+    RunControl,
+    StopRequest,
+)
+
+
+def strategy_key(bot: Bot) -> str:
+    """Return the name under which an operator stops a strategy version."""
+    return f"{bot.strategy}@{bot.strategy_version}"
+
+
+def scope_levels(bot: Bot) -> tuple[ScopeLevel, ...]:
+    """Return the newest request of each scope that covers the bot: platform, broker, strategy, tenant, bot.
+
+    Two statements, each with a snapshot of its own: a request that was committed before this call is in it.
+    """
+    platform = _newest_platform(
+        [
+            (PlatformControl.Scope.PLATFORM, ""),
+            (PlatformControl.Scope.BROKER, bot.connection.broker),
+            (PlatformControl.Scope.STRATEGY, strategy_key(bot)),
+        ]
+    )
+    own = StopRequest.objects.filter(
+        Q(scope=RunControl.Scope.BOT, scope_id=bot.pk) | Q(scope=RunControl.Scope.TENANT, scope_id=bot.tenant_id)
+    )
+    newest = own.order_by("scope", "scope_id", "-epoch").distinct("scope", "scope_id")
+    found = {request.scope: request for request in newest}
+    levels = list(platform)
+    for scope in (RunControl.Scope.TENANT, RunControl.Scope.BOT):
+        request = found.get(scope)
+        levels.append(
+            ScopeLevel(
+                scope=scope.value,
+                level=RunLevel(request.level) if request else RunLevel.RUNNING,
+                epoch=request.epoch if request else 0,
+                stop_id=str(request.pk) if request else None,
+            )
+        )
+    return tuple(levels)
+
+
+def _newest_platform(scopes: list[tuple[str, str]]) -> list[ScopeLevel]:
+    wanted = Q()
+    for scope, key in scopes:
+        wanted |= Q(scope=scope, key=key)
+    newest = PlatformStopRequest.objects.filter(wanted).order_by("scope", "key", "-epoch").distinct("scope", "key")
+    found = {(request.scope, request.key): request for request in newest}
+    levels = []
+    for scope, key in scopes:
+        request = found.get((scope, key))
+        levels.append(
+            ScopeLevel(
+                scope=str(scope),
+                level=RunLevel(request.level) if request else RunLevel.RUNNING,
+                epoch=request.epoch if request else 0,
+            )
+        )
+    return levels
+
+
+def run_level(bot: Bot) -> RunLevel:
+    """Return the strictest level of all scopes that cover the bot."""
+    return effective_level(scope_levels(bot))
+
+
+def orders_in_scope(scope: str, scope_id: UUID) -> QuerySet[OrderIntent]:
+    """Return the orders that a stop of this scope concerns."""
+    orders: QuerySet[OrderIntent] = OrderIntent.objects.all()
+    return orders.filter(bot_id=scope_id) if scope == RunControl.Scope.BOT else orders
+
+
+def bots_in_scope(scope: str, scope_id: UUID) -> QuerySet[Bot]:
+    """Return the bots that a stop of this scope concerns."""
+    bots: QuerySet[Bot] = Bot.objects.filter(archived_at=None)
+    return bots.filter(pk=scope_id) if scope == RunControl.Scope.BOT else bots
+
+
+def open_attempts(scope: str, scope_id: UUID) -> QuerySet[OrderAttempt]:
+    """Return the attempts of a scope whose outcome nobody knows yet."""
+    attempts = OrderAttempt.objects.filter(outcome=OrderAttempt.Outcome.OPEN).select_related("intent__instrument")
+    return attempts.filter(intent__bot_id=scope_id) if scope == RunControl.Scope.BOT else attempts
+
+
+def orders_in_flight(bot_id: UUID) -> QuerySet[OrderIntent]:
+    """Return the bot's orders of which it is not known whether the broker has them."""
+    found: QuerySet[OrderIntent] = OrderIntent.objects.filter(bot_id=bot_id, state__in=IN_FLIGHT_STATES)
+    return found
+
+
+def live_orders(connection_id: UUID) -> QuerySet[OrderIntent]:
+    """Return the connection's orders that may still change."""
+    found: QuerySet[OrderIntent] = OrderIntent.objects.filter(connection_id=connection_id, state__in=LIVE_STATES)
+    return found
+
+
+def cash_reserved(connection_id: UUID, *, cash_read_at: datetime | None, besides: Iterable[UUID] = ()) -> Decimal:
+    """Return the rupees that entries hold back and the last cash figure may not show.
+
+    A live entry holds its whole reserve. So does one that ended after the cash was read: that figure may be older
+    than the debit.
+    """
+    holding = Q(state__in=LIVE_STATES)
+    if cash_read_at is not None:
+        holding |= Q(state_changed_at__gte=cash_read_at) & ~Q(state=OrderState.DEAD)
+    entries = OrderIntent.objects.filter(holding, connection_id=connection_id, side=Side.BUY)
+    total = entries.exclude(pk__in=list(besides)).aggregate(total=Sum("reserved_cash"))["total"]
+    return total if total is not None else Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cash:
+    """Rupees that new entries may use, or None where nobody knows; and when the broker said so."""
+
+    free: Decimal | None
+    read_at: datetime | None
+
+
+def free_cash(connection_id: UUID, *, besides: Iterable[UUID] = ()) -> Cash:
+    """Return what the broker last called deployable, less what our own entries hold back."""
+    state = AccountState.objects.filter(connection_id=connection_id).first()
+    if state is None or state.cash is None:
+        return Cash(free=None, read_at=None)
+    held = cash_reserved(connection_id, cash_read_at=state.cash_read_at, besides=besides)
+    return Cash(free=state.cash - held, read_at=state.cash_read_at)
+
+
+def require_bot(bot_id: UUID) -> Bot:
+    """Return the tenant's bot with its connection. Raises Bot.DoesNotExist for a stranger's and a missing one."""
+    require_tenant_id()
+    bot: Bot = Bot.objects.select_related("connection", "parameters").get(pk=bot_id)
+    return bot

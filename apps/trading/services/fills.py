@@ -1,0 +1,140 @@
+"""Booking fills and folding positions from them. A position is never written in any other way."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import Sum
+
+from apps.brokers.port import Fill as BrokerFill
+from apps.common import events
+from apps.common.ids import uuid7
+from apps.engine.execution import folding
+from apps.engine.model.choices import Side
+from apps.trading.models import Fill, OrderIntent, Position
+from apps.trading.services.levels import levels_refresh
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booked:
+    """What booking a trade changed: the row, and the lot it belongs to now."""
+
+    fill: Fill
+    position: Position
+
+
+def fill_book(*, intent: OrderIntent, trade: BrokerFill, charges: Decimal) -> Booked | None:
+    """Book one trade of the broker's trade book; None when it is booked already.
+
+    The caller holds the account's row lock, which serializes the fold of its positions.
+    """
+    account = intent.connection
+    if Fill.objects.filter(broker=account.broker, account_ref=account.account_ref, trade_id=trade.trade_id).exists():
+        return None
+    position = _position_of(intent, trade)
+    fill = Fill(
+        id=uuid7(),
+        tenant_id=intent.tenant_id,
+        connection=account,
+        intent=intent,
+        position=position,
+        instrument_id=intent.instrument_id,
+        broker=account.broker,
+        account_ref=account.account_ref,
+        trade_id=trade.trade_id,
+        side=trade.side,
+        quantity=trade.quantity,
+        price=trade.price,
+        charges=charges,
+        traded_at=trade.at,
+    )
+    fill.save(force_insert=True)
+    position_fold(position)
+    _order_fold(intent)
+    events.publish(
+        "FillBooked",
+        tenant_id=intent.tenant_id,
+        data={
+            "fill": str(fill.pk),
+            "intent": str(intent.pk),
+            "bot": str(intent.bot_id),
+            "instrument": str(intent.instrument_id),
+            "side": fill.side,
+            "quantity": fill.quantity,
+            "price": str(fill.price),
+        },
+    )
+    return Booked(fill=fill, position=position)
+
+
+def position_fold(position: Position) -> Position:
+    """Fold all fills of a lot anew and write the result."""
+    fills = Fill.objects.filter(position=position).order_by("traded_at", "trade_id")
+    folded = folding.fold_fills(
+        folding.Fill(
+            trade_id=fill.trade_id,
+            side=Side(fill.side),
+            quantity=fill.quantity,
+            price=fill.price,
+            charges=fill.charges,
+            at=fill.traded_at,
+        )
+        for fill in fills
+    )
+    last = fills.last()
+    position.quantity = folded.quantity
+    if folded.quantity:
+        position.average_price = folded.average_price.quantize(Decimal("0.0001"))
+    position.realized_pnl = folded.realized_pnl.quantize(Decimal("0.0001"))
+    position.charges = folded.charges
+    position.entry_charges = folded.entry_charges.quantize(Decimal("0.0001"))
+    if position.highest_price is None and last is not None:
+        position.highest_price = last.price
+    position.closed_at = last.traded_at if last is not None and not folded.quantity else None
+    position.save(
+        update_fields=[
+            "quantity",
+            "average_price",
+            "realized_pnl",
+            "charges",
+            "entry_charges",
+            "highest_price",
+            "closed_at",
+        ]
+    )
+    levels_refresh(position)
+    return position
+
+
+def _position_of(intent: OrderIntent, trade: BrokerFill) -> Position:
+    if intent.position_id is not None:
+        return Position.objects.select_for_update().get(pk=intent.position_id)
+    position = (
+        Position.objects.select_for_update()
+        .filter(connection_id=intent.connection_id, instrument_id=intent.instrument_id, closed_at=None)
+        .first()
+    )
+    if position is None:
+        position = Position.objects.create(
+            connection_id=intent.connection_id,
+            bot_id=intent.bot_id,
+            instrument_id=intent.instrument_id,
+            opened_at=trade.at,
+        )
+    return position
+
+
+def _order_fold(intent: OrderIntent) -> None:
+    rows = Fill.objects.filter(intent=intent)
+    filled = rows.aggregate(total=Sum("quantity"))["total"] or 0
+    notional = sum((fill.price * fill.quantity for fill in rows), Decimal(0))
+    average = (notional / filled).quantize(Decimal("0.0001")) if filled else None
+    OrderIntent.objects.filter(pk=intent.pk).update(filled_quantity=filled, average_price=average)
+    intent.filled_quantity = filled
+    intent.average_price = average
+
+
+def exit_number(position_id: UUID) -> int:
+    """Return the number the position's next exit has: its exits that cannot fill any more, plus one."""
+    exits = OrderIntent.objects.filter(position_id=position_id, side=Side.SELL)
+    return sum(1 for order in exits if order.is_final or order.state == "DEAD" or not order.blocks) + 1

@@ -1,0 +1,49 @@
+"""The price levels of an open position, kept where the price watch can see them."""
+
+from decimal import Decimal
+
+from apps.engine.model.params import StrategyParams
+from apps.engine.model.snapshot import PositionSnapshot
+from apps.engine.strategies.exits import exit_levels
+from apps.trading.models import Position, PriceLevel
+
+_Direction = PriceLevel.Direction
+
+
+def levels_refresh(position: Position) -> None:
+    """Write the levels of a position anew, in the caller's transaction; a closed one has none."""
+    PriceLevel.objects.filter(tenant_id=position.tenant_id, position_id=position.pk).delete()
+    if position.quantity == 0 or position.bot.parameters is None:
+        return
+    levels = exit_levels(
+        StrategyParams.from_json(position.bot.parameters.params),
+        PositionSnapshot(
+            position_id=str(position.pk),
+            quantity=position.quantity,
+            average_price=position.average_price,
+            highest_price=position.highest_price,
+            entered_at=position.opened_at,
+            exit_no=1,
+            stop_price=position.stop_price,
+            target_price=position.target_price,
+        ),
+    )
+    wanted: dict[str, tuple[Decimal | None, PriceLevel.Direction]] = {
+        "catastrophic": (levels.catastrophic, _Direction.BELOW),
+        "stop": (levels.stop, _Direction.BELOW),
+        "trailing": (levels.trailing, _Direction.BELOW),
+        "target": (levels.target, _Direction.ABOVE),
+    }
+    PriceLevel.objects.bulk_create(
+        PriceLevel(
+            tenant_id=position.tenant_id,
+            position_id=position.pk,
+            bot_id=position.bot_id,
+            instrument_id=position.instrument_id,
+            kind=kind,
+            direction=direction,
+            price=price,
+        )
+        for kind, (price, direction) in wanted.items()
+        if price is not None
+    )
