@@ -85,6 +85,14 @@ class RunLevel(IntEnum):
     REVOKE = 4
 
 
+class ChargeClass(StrEnum):
+    """How the transaction tax sees an instrument."""
+
+    SHARE = "SHARE"
+    EQUITY_ETF = "EQUITY_ETF"  # units of an equity-oriented fund
+    OTHER_ETF = "OTHER_ETF"  # gold, silver, bonds, liquid
+
+
 class MarketPhase(StrEnum):
     CLOSED = "CLOSED"
     PRE_OPEN = "PRE_OPEN"
@@ -223,7 +231,6 @@ class Reason(StrEnum):
     # Blocked by unknown or impossible facts.
     FACT_UNKNOWN = "FACT_UNKNOWN"  # its numbers name the fact
     FACT_INVALID = "FACT_INVALID"
-    CHARGES_UNKNOWN = "CHARGES_UNKNOWN"
     # Blocked by an entry filter.
     CHARGE_GATE = "CHARGE_GATE"
     NOT_IN_NIFTY50 = "NOT_IN_NIFTY50"

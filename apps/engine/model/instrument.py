@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
+from apps.engine.model.choices import ChargeClass
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Instrument:
@@ -23,6 +25,7 @@ class Instrument:
     share_id: str
     freeze_quantity: int | None = None
     sector: str | None = None
+    charge_class: ChargeClass = ChargeClass.SHARE
 
 
 def is_usable_price(price: Decimal | None) -> bool:

@@ -114,7 +114,6 @@ REASON_NUMBERS: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
         _R.FACT_UNKNOWN: ("fact",),
         # `fact` is the name of the field that cannot be what it is; `got` is its text.
         _R.FACT_INVALID: ("fact", "got"),
-        _R.CHARGES_UNKNOWN: ("broker", "on"),
         # Reaching target_price would gain `gain` rupees and the round trip would cost `charges`.
         _R.CHARGE_GATE: ("gain", "charges", "target_price"),
         _R.NOT_IN_NIFTY50: (),
