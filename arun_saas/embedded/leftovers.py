@@ -11,7 +11,7 @@ from .system import process_stat, send_signal, session_members, wait_until
 
 POSTGRES, VALKEY = "postgres", "valkey"
 SERVERS = (POSTGRES, VALKEY)
-TERM_SECONDS = 8.0
+TERM_SECONDS = 5.0
 POSTGRES_SECONDS = 10.0
 
 

@@ -47,16 +47,17 @@ class TestDatabases:
     def connect(self, role: str = OWNER) -> psycopg.Connection:
         """Open a plain connection under this role (`postgres` is the superuser)."""
         database = self.sandbox if role == SANDBOX else self.platform
-        return psycopg.connect(_url(role, database), autocommit=True)
+        return psycopg.connect(role_url(role, database), autocommit=True)
 
 
-def _url(role: str, database: str) -> str:
+def role_url(role: str, database: str) -> str:
+    """Return the address of this role in this database of the session's server."""
     password, port = os.environ["ARUN_TEST_PASSWORD"], os.environ["ARUN_TEST_POSTGRES_PORT"]
     return f"postgresql://{role}:{password}@127.0.0.1:{port}/{database}"
 
 
 def _clone(databases: TestDatabases) -> None:
-    with psycopg.connect(_url("postgres", "postgres"), autocommit=True) as connection:
+    with psycopg.connect(role_url("postgres", "postgres"), autocommit=True) as connection:
         for name, template, owner, guests in (
             (databases.platform, addresses.PLATFORM_TEMPLATE, OWNER, PLATFORM_GUESTS),
             (databases.sandbox, addresses.SANDBOX_TEMPLATE, SANDBOX, ()),
@@ -67,7 +68,7 @@ def _clone(databases: TestDatabases) -> None:
 
 
 def _drop(databases: TestDatabases) -> None:
-    with psycopg.connect(_url("postgres", "postgres"), autocommit=True) as connection:
+    with psycopg.connect(role_url("postgres", "postgres"), autocommit=True) as connection:
         for name in (databases.platform, databases.sandbox):
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 

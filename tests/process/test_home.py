@@ -1,0 +1,127 @@
+"""ARUN_DATA: what it keeps, how private it is, and what happens when it cannot be used."""
+
+import json
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from arun_saas.embedded.errors import EmbeddedRunError, RefusedStartError
+from arun_saas.embedded.home import Home
+from arun_saas.embedded.procfile import read_procfile
+from arun_saas.embedded.system import is_port_free, make_folder, process_stat, session_members, write_private
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home(tmp_path / "data")
+    home.claim()
+    return home
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_secrets_are_made_once_and_only_the_owner_reads_them(home):
+    first = home.secrets()
+
+    assert home.secrets() == first
+    assert mode(home.folder / "secrets.json") == 0o600
+    assert min(len(first[name]) for name in ("secret_key", "tag_key", "sandbox_key")) >= 40
+    assert len(set(first.values())) == len(first)
+
+
+def test_secret_that_a_newer_version_needs_is_added_beside_the_old_ones(home):
+    before = home.secrets()
+    kept = {name: value for name, value in before.items() if name != "tag_key"}
+    (home.folder / "secrets.json").write_text(json.dumps(kept))
+
+    after = home.secrets()
+
+    assert {name: value for name, value in after.items() if name != "tag_key"} == kept
+    assert after["tag_key"] not in {"", before["tag_key"]}
+
+
+def test_damaged_secrets_are_refused_and_not_replaced(home):
+    home.secrets()
+    (home.folder / "secrets.json").write_text("{")
+
+    with pytest.raises(RefusedStartError, match=r"secrets\.json is damaged"):
+        home.secrets()
+
+    assert (home.folder / "secrets.json").read_text() == "{"
+
+
+def test_folder_is_closed_to_others_and_an_existing_one_keeps_its_mode(tmp_path):
+    Home(tmp_path / "new").claim()
+    make_folder(tmp_path / "old", 0o750)
+    Home(tmp_path / "old").claim()
+
+    assert mode(tmp_path / "new") == (0o711 if os.geteuid() == 0 else 0o700)
+    assert mode(tmp_path / "old") == 0o750
+
+
+def test_folder_that_cannot_be_made_is_a_clear_message(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(RefusedStartError, match="cannot be used: Not a directory"):
+        Home(tmp_path / "file" / "data").claim()
+
+
+def test_ports_are_kept_and_differ(home):
+    ports = home.ports()
+
+    assert home.ports() == ports
+    assert set(ports) == {"postgres", "valkey", "sandbox"}
+    assert len(set(ports.values())) == 3
+
+
+def test_port_that_a_stranger_took_is_replaced_alone(home):
+    before = home.ports()
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", before["valkey"]))
+        stranger.listen(1)
+
+        after = home.ports()
+
+    assert after["valkey"] != before["valkey"]
+    assert (after["postgres"], after["sandbox"]) == (before["postgres"], before["sandbox"])
+
+
+def test_port_on_all_addresses_counts_as_taken():
+    with socket.socket() as stranger:
+        stranger.bind(("0.0.0.0", 0))  # noqa: S104 - a program that listens everywhere is what this is about
+        stranger.listen(1)
+
+        assert not is_port_free(stranger.getsockname()[1])
+
+
+def test_private_file_replaces_the_old_one_whole(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    path.chmod(0o644)
+
+    write_private(path, "new")
+
+    assert (path.read_text(), mode(path)) == ("new", 0o600)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_session_members_of_a_reused_pid_are_none():
+    own = process_stat(os.getpid())
+    assert own is not None
+    leader = process_stat(own.session)
+    assert leader is not None
+
+    assert os.getpid() in session_members(own.session, started=leader.started)
+    assert session_members(own.session, started=leader.started - 1) == []
+
+
+def test_procfile_with_a_repeated_name_is_refused(tmp_path):
+    (tmp_path / "Procfile").write_text("# processes\nweb: a\n\nweb: b\n")
+
+    with pytest.raises(EmbeddedRunError, match="line 4"):
+        read_procfile(tmp_path / "Procfile")
