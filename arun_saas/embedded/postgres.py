@@ -38,6 +38,9 @@ SETTINGS: Mapping[str, str] = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_line_prefix": "%q%u@%d ",
+    # What a statement did wrong goes to whoever sent it, who logs it without the customer's values.
+    "log_min_messages": "log",
+    "log_checkpoints": "off",
     "fsync": "on",
     "synchronous_commit": "on",
     "tcp_keepalives_idle": "5",

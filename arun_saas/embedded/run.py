@@ -22,7 +22,7 @@ from .postgres import PostgresServer, find_place
 from .procfile import read_procfile
 from .provision import Databases, provision
 from .supervisor import StopRequested, Supervisor
-from .system import is_port_free
+from .system import is_port_free, make_folder
 from .valkey import ValkeyServer
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -53,6 +53,7 @@ class EmbeddedRun:
     def run(self) -> None:
         """Bring everything up and keep it up until a signal asks to stop. Nothing is left when this returns."""
         began = time.monotonic()
+        make_folder(self._home.folder / "static")
         self._supervisor.listen_to_signals()
         guard = Guard.start(self._home)
         try:

@@ -18,5 +18,6 @@ class Command(BaseCommand):
         if connection.settings_dict["USER"] != OWNER:
             raise CommandError(f"This changes tables, so it runs as {OWNER}: set ARUN_DB_ROLE=owner.")
         for database in ("default", "sandbox"):
-            call_command("migrate", database=database, verbosity=options["verbosity"], stdout=self.stdout)
+            call_command("migrate", database=database, verbosity=options["verbosity"] - 1, stdout=self.stdout)
+            self.stdout.write(f"migrated {database}")
         call_command("seed", stdout=self.stdout)
