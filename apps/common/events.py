@@ -52,10 +52,16 @@ def publish(kind: str, *, tenant_id: UUID, data: Mapping[str, object] | None = N
     """
     if current_tenant_id() != tenant_id or not connection.in_atomic_block:
         raise NoTenantScopeError(f"event {kind} of tenant {tenant_id} published outside that tenant's scope")
-    encoded = json.dumps(dict(data or {}), cls=DjangoJSONEncoder)
-    if len(encoded) > LARGEST_DATA_BYTES:
-        raise EventTooLargeError(f"event {kind} carries {len(encoded)} bytes, at most {LARGEST_DATA_BYTES} are allowed")
-    OutboxEvent.objects.create(tenant_id=tenant_id, kind=kind, data=json.loads(encoded))
+    small = plain(data or {})
+    if (size := len(json.dumps(small))) > LARGEST_DATA_BYTES:
+        raise EventTooLargeError(f"event {kind} carries {size} bytes, at most {LARGEST_DATA_BYTES} are allowed")
+    OutboxEvent.objects.create(tenant_id=tenant_id, kind=kind, data=small)
+
+
+def plain(data: Mapping[str, object]) -> dict[str, Any]:
+    """Return the data as JSON knows it: UUIDs, Decimals and datetimes become text."""
+    made: dict[str, Any] = json.loads(json.dumps(dict(data), cls=DjangoJSONEncoder))
+    return made
 
 
 def subscribe(kind: str, handler: Handler) -> None:

@@ -35,4 +35,4 @@ def prune(using: str = "default") -> int:
         cursor.execute(
             "DELETE FROM common_heartbeat WHERE seen_at < clock_timestamp() - make_interval(secs => %s)", [KEEP_SECONDS]
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)

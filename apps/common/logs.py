@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Mapping, MutableMapping
 from contextlib import AbstractContextManager
-from typing import Any, cast
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -40,7 +40,8 @@ _SECRET_SHAPES = (
 
 def get(name: str) -> structlog.stdlib.BoundLogger:
     """Return the logger of a module."""
-    return cast("structlog.stdlib.BoundLogger", structlog.stdlib.get_logger(name))
+    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    return logger
 
 
 def bind(**fields: object) -> AbstractContextManager[None]:

@@ -117,7 +117,7 @@ def number_events() -> int:
         if row is None or not row[0]:
             return 0
         cursor.execute(_NUMBER, [NUMBER_AT_ONCE])
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def waiting_events(limit: int = DELIVER_AT_ONCE) -> tuple[Waiting, ...]:
@@ -169,7 +169,7 @@ def prune() -> int:
     """Delete delivered events that are a day old, some at a time; return how many."""
     with connections[ALIAS].cursor() as cursor:
         cursor.execute(_PRUNE, [KEEP_SECONDS, PRUNE_AT_ONCE])
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def backlog(using: str = ALIAS) -> tuple[int, float, int]:

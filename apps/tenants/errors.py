@@ -13,3 +13,21 @@ class RoleForbidsError(DomainError):
     """The person's role in the tenant does not allow this action."""
 
     code = "role_forbids"
+
+
+class LastOwnerError(DomainError):
+    """A tenant keeps at least one owner. Name another one first."""
+
+    code = "last_owner"
+
+
+class AlreadyMemberError(DomainError):
+    """The person belongs to the tenant already."""
+
+    code = "already_member"
+
+
+class TooManyTenantsError(DomainError):
+    """The person owns as many accounts as one person may."""
+
+    code = "too_many_tenants"

@@ -69,3 +69,20 @@ class RouteKey(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.tenant_id}"
+
+
+class Acknowledgement(TenantModel):
+    """A person agreed to a text, in the version that was shown. Append-only."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    text_key = models.CharField(max_length=80)
+    version = models.PositiveIntegerField()
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "user", "text_key", "version"], name="acknowledgement_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.text_key} version {self.version} by {self.user_id}"

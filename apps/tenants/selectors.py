@@ -7,7 +7,7 @@ from django.db import connection, transaction
 
 from apps.common.db import require_tenant_id
 from apps.tenants.errors import NoMembershipError
-from apps.tenants.models import Membership, Tenant
+from apps.tenants.models import Acknowledgement, Membership, Tenant
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,3 +72,8 @@ def tenant_for_route(kind: str, key_hash: str) -> UUID | None:
         row = cursor.fetchone()
     found: UUID | None = row[0] if row else None
     return found
+
+
+def has_acknowledged(user_id: UUID, text_key: str, version: int) -> bool:
+    """Return whether the person agreed to this version of the text in the open scope's tenant."""
+    return bool(Acknowledgement.objects.filter(user_id=user_id, text_key=text_key, version=version).exists())
