@@ -3,3 +3,8 @@ from django.apps import AppConfig
 
 class NotificationsConfig(AppConfig):
     name = "apps.notifications"
+
+    def ready(self) -> None:
+        from apps.notifications import subscribers
+
+        subscribers.connect()
