@@ -57,6 +57,8 @@ class Order(models.Model):
     quantity = models.PositiveIntegerField()
     filled_quantity = models.PositiveIntegerField(default=0)
     average_price = PriceField(null=True)
+    turnover = PriceField(max_digits=20, default=Decimal(0), help_text="Rupees traded so far.")
+    charges = MoneyField(default=Decimal(0))
     limit_price = PriceField(null=True)
     trigger_price = PriceField(null=True)
     worst_price = PriceField(help_text="The price that funds are held back for; caps a protected market order.")

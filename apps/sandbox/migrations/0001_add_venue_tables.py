@@ -79,6 +79,13 @@ class Migration(migrations.Migration):
                 ("quantity", models.PositiveIntegerField()),
                 ("filled_quantity", models.PositiveIntegerField(default=0)),
                 ("average_price", apps.sandbox.models.PriceField(decimal_places=4, max_digits=14, null=True)),
+                (
+                    "turnover",
+                    apps.sandbox.models.PriceField(
+                        decimal_places=4, default=Decimal("0"), help_text="Rupees traded so far.", max_digits=20
+                    ),
+                ),
+                ("charges", apps.sandbox.models.MoneyField(decimal_places=2, default=Decimal("0"), max_digits=18)),
                 ("limit_price", apps.sandbox.models.PriceField(decimal_places=4, max_digits=14, null=True)),
                 ("trigger_price", apps.sandbox.models.PriceField(decimal_places=4, max_digits=14, null=True)),
                 (

@@ -1,0 +1,16 @@
+"""The sandbox process: the simulated market and the paper venue, with a database and a log of their own."""
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "arun_saas.settings.development")
+os.environ.setdefault("ARUN_PROCESS", "sandbox")
+
+import django
+
+django.setup()
+
+from django.conf import settings  # noqa: E402  the settings above decide what this loads
+
+from apps.sandbox.server import VenueServer  # noqa: E402
+
+application = VenueServer(settings.ARUN_DATA / "sandbox" / "venue.log")
