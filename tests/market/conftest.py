@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
+from django.db import transaction
+from pytest_django import DjangoDbBlocker
 
 from apps.market.calendar import forget_calendar
 from apps.market.seeding import seed
+from tests.kit.feeds import FakeFeed
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +18,22 @@ def _fresh_calendar() -> Iterator[None]:
     forget_calendar()
 
 
+@pytest.fixture(scope="module")
+def _seeded_once(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    with django_db_blocker.unblock(), transaction.atomic():
+        seed()
+        yield
+        transaction.set_rollback(True)
+
+
 @pytest.fixture
-def seeded(db: None) -> None:
-    """Load instruments and calendar as a new installation does."""
-    seed()
+def seeded(_seeded_once: None, db: None) -> None:
+    """Load instruments and calendar as a new installation does: once for the module, each test undoes its own part."""
+
+
+@pytest.fixture
+def feed(monkeypatch: pytest.MonkeyPatch) -> FakeFeed:
+    """Put a controlled source in the place of the simulated market's HTTP."""
+    fake = FakeFeed()
+    monkeypatch.setattr("apps.market.feeds.registry.feed_for", lambda feed_id: fake)
+    return fake

@@ -1,0 +1,18 @@
+"""Celery shells of the market app: the platform's own fetching, once for all customers."""
+
+from celery import shared_task
+
+from apps.common import clock
+from apps.market import ingest
+
+
+@shared_task(name="market.candles_tick", queue="market", expires=5)
+def candles_tick() -> None:
+    """Fetch what has closed of the candles that somebody watches."""
+    ingest.watched_candles_refresh(clock.now())
+
+
+@shared_task(name="market.candles_prune", queue="market", expires=600)
+def candles_prune() -> None:
+    """Delete old 15-second candles."""
+    ingest.candles_prune(clock.now())
