@@ -1,0 +1,645 @@
+"""What the platform's codes mean in plain words: one sentence for each reason, state, cause and run level.
+
+A reason has two texts. `sentence` follows the instrument's name in the why-timeline; `rule` is the rule with the
+numbers filled in, shown when the row is opened. Placeholders name the decision's numbers and how to write them:
+`rs` rupees, `pts` RSI points, `pct` percent, `change` signed percent, `n` a count, `shares`, `at` a moment, `on` a
+date, `word` one of the words below.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from string import Formatter
+from typing import Any
+
+from apps.engine.model.choices import Action, MarketPhase, OrderState, Purpose, Reason, RunLevel
+from apps.web import formats
+
+Numbers = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonWords:
+    """The two texts of one reason."""
+
+    sentence: str
+    rule: str
+
+
+_R = Reason
+_STOPS = "Nothing is bought or sold by the rule until you start the bot again."
+_DATA = "ARUN buys only on complete and fresh data. It tries again with the next candle."
+_LIMIT = "This is a limit you set. Exits are never held back by it."
+
+REASON_WORDS: Mapping[Reason, ReasonWords] = {
+    # Bought.
+    _R.RSI_BUY: ReasonWords(
+        "Buying {quantity:shares} at up to {limit_price:rs}: the RSI is {rsi:pts}, at or under {buy_rsi:pts}.",
+        "Buy when the RSI of the last completed candle is at or under {buy_rsi:pts}. It was {rsi:pts}, and the candle "
+        "closed at {close:rs}. The last price was {last_price:rs}; the order may cost {reserved_amount:rs} at most.",
+    ),
+    _R.SIP_DUE: ReasonWords(
+        "Buying {quantity:shares} at up to {limit_price:rs}: the instalment for {period} was due on {due_on:on}.",
+        "Buy one fixed amount each period. The instalment for {period} was due on {due_on:on}; the last price was "
+        "{last_price:rs}, and the order may cost {reserved_amount:rs} at most.",
+    ),
+    _R.SIP_DIP: ReasonWords(
+        "Buying {quantity:shares} at up to {limit_price:rs}: the instalment for {period} waited for a dip, and the RSI "
+        "is {rsi:pts}.",
+        "Buy one fixed amount each period, on a dip if one comes in time. The instalment was due on {due_on:on}; the "
+        "RSI fell to {rsi:pts}, at or under {buy_rsi:pts}. The last price was {last_price:rs}; the order may cost "
+        "{reserved_amount:rs} at most.",
+    ),
+    # Sold.
+    _R.CATASTROPHIC_STOP: ReasonWords(
+        "Selling {quantity:shares}: at {last_price:rs} the price is {change_percent:change} from the average entry, "
+        "past the catastrophic stop.",
+        "Sell when the price falls to the catastrophic stop at {level:rs}, whatever else is set. The last price was "
+        "{last_price:rs} against an average entry of {average_price:rs}.",
+    ),
+    _R.STOP_LOSS: ReasonWords(
+        "Selling {quantity:shares}: at {last_price:rs} the price is {change_percent:change} from the average entry, "
+        "past the stop.",
+        "Sell when the price falls to the stop at {level:rs}. The last price was {last_price:rs} against an average "
+        "entry of {average_price:rs}.",
+    ),
+    _R.TRAILING_STOP: ReasonWords(
+        "Selling {quantity:shares}: at {last_price:rs} the price has fallen to the trailing stop.",
+        "Sell when the price falls to the trailing stop, which follows the highest price since entry "
+        "({highest_price:rs}) and stood at {level:rs}. The last price was {last_price:rs}, {change_percent:change} "
+        "from the average entry of {average_price:rs}.",
+    ),
+    _R.PROFIT_TARGET: ReasonWords(
+        "Selling {quantity:shares}: at {last_price:rs} the price is {change_percent:change} from the average entry, "
+        "at the target.",
+        "Sell when the price reaches the target at {level:rs}. The last price was {last_price:rs} against an average "
+        "entry of {average_price:rs}.",
+    ),
+    _R.RSI_SELL: ReasonWords(
+        "Selling {quantity:shares}: the RSI is {rsi:pts}, at or over {sell_rsi:pts}.",
+        "Sell when the RSI of the last completed candle is at or over {sell_rsi:pts}. It was {rsi:pts}. The average "
+        "entry was {average_price:rs}.",
+    ),
+    _R.SCHEDULED_EXIT: ReasonWords(
+        "Selling {quantity:shares}: you asked to be out by {scheduled_at:at}.",
+        "Sell at the moment you chose, {scheduled_at:at}. The average entry was {average_price:rs}.",
+    ),
+    # Held.
+    _R.HOLDING: ReasonWords(
+        "Holding {quantity:shares}: at {last_price:rs} the price is {change_percent:change} from the average entry, "
+        "and no exit rule applies.",
+        "Sell only when an exit rule is met. The average entry is {average_price:rs}, the last price {last_price:rs}.",
+    ),
+    _R.HELD_AT_LOSS: ReasonWords(
+        "Holding {quantity:shares}: {rule:word} says sell, but you chose never to sell at a loss.",
+        "Never sell under the break-even price of {break_even_price:rs}, charges included. The last price was "
+        "{last_price:rs}, {change_percent:change} from the average entry of {average_price:rs}. Only the emergency "
+        "stop, which is set apart, may sell lower.",
+    ),
+    _R.EXIT_WORKING: ReasonWords(
+        "Selling {quantity:shares} already: the order is at work.",
+        "One exit at a time. The lot of {quantity:shares} bought at {average_price:rs} already has one.",
+    ),
+    # Waited.
+    _R.RSI_ABOVE_BUY: ReasonWords(
+        "Waiting: the RSI is {rsi:pts}, above {buy_rsi:pts}.",
+        "Buy when the RSI of the last completed candle is at or under {buy_rsi:pts}. It was {rsi:pts}, and the candle "
+        "closed at {close:rs}.",
+    ),
+    _R.SIP_NOT_DUE: ReasonWords(
+        "Waiting: the instalment for {period} is due on {due_on:on}.",
+        "Buy one fixed amount each period. The one for {period} is due on {due_on:on}, or was bought already.",
+    ),
+    _R.SIP_NO_DIP: ReasonWords(
+        "Waiting for a dip until {until_on:on}: the RSI is {rsi:pts}, above {buy_rsi:pts}.",
+        "The instalment for {period} was due on {due_on:on}. It waits for an RSI at or under {buy_rsi:pts} until "
+        "{until_on:on} and is bought then in any case.",
+    ),
+    _R.COOLDOWN: ReasonWords(
+        "Waiting: {candles_since_exit:n} of {cooldown_candles:n} candles have passed since the last sale.",
+        "After a sale, wait {cooldown_candles:n} candles before buying the same share again. "
+        "{candles_since_exit:n} have passed.",
+    ),
+    _R.DAY_ENTRIES_USED: ReasonWords(
+        "Waiting for tomorrow: bought {entries_today:n} of at most {max_entries_per_day:n} times today.",
+        "Buy the same share at most {max_entries_per_day:n} times a day. Today it was {entries_today:n}.",
+    ),
+    _R.ENTRY_WORKING: ReasonWords(
+        "Waiting: a buying order is already at work.", "One buying order per share at a time. One is at work."
+    ),
+    _R.HELD_ELSEWHERE: ReasonWords(
+        "Waiting: the same share is already held or being bought elsewhere in this account.",
+        "Buy a share only once, whichever exchange or bot it came through.",
+    ),
+    _R.NOTHING_TO_MANAGE: ReasonWords(
+        "Waiting: there is nothing to watch over.", "This bot only sells what you handed to it. It holds nothing."
+    ),
+    _R.NO_POSITION: ReasonWords(
+        "Nothing to do: this share is not held.", "Between candles ARUN judges only what it holds."
+    ),
+    _R.MARKET_CLOSED: ReasonWords(
+        "Waiting: the market is {phase:word}.", "Trade only in the continuous session. The market was {phase:word}."
+    ),
+    _R.INSTRUMENT_OFF: ReasonWords(
+        "Not watched: you switched this share off.", "A share that is switched off is not bought. What is held is "
+        "still sold by the rule."
+    ),
+    # Blocked by the trading state.
+    _R.ENTRIES_PAUSED: ReasonWords(
+        "Not buying: entries are paused.", "While entries are paused ARUN buys nothing and still sells by the rule."
+    ),
+    _R.STOPPED: ReasonWords("Not trading: the bot is stopped.", _STOPS),
+    _R.FLATTENING: ReasonWords(
+        "Not trading by the rule: the bot is selling everything it bought.", _STOPS
+    ),
+    _R.REVOKED: ReasonWords(
+        "Not trading: the broker session was ended.", "No order of any kind leaves ARUN until you start the bot again."
+    ),
+    _R.ENTRY_FROZEN: ReasonWords(
+        "Not buying: {cause:word}.",
+        "ARUN buys nothing of a share whose books are in doubt ({cause:word}). Exits go on. It lifts by itself once "
+        "the broker's books agree again.",
+    ),
+    _R.CORPORATE_ACTION: ReasonWords(
+        "Not buying: a split, bonus or similar step is being checked.",
+        "Around such a step prices jump without meaning anything. ARUN waits until the numbers are right again.",
+    ),
+    _R.ORDER_UNKNOWN: ReasonWords(
+        "Blocked: the outcome of an order is unknown. Checking with the broker.",
+        "While an order may or may not exist, ARUN sends no other one for the same share, because it could be a "
+        "second one.",
+    ),
+    # Blocked by candles.
+    _R.NO_CANDLES: ReasonWords("Not judged: there are no prices yet; {need:n} candles are needed.", _DATA),
+    _R.INSUFFICIENT_HISTORY: ReasonWords(
+        "Not judged: {have:n} of {need:n} candles are there.",
+        "The RSI needs {need:n} completed candles to be worth trusting. {have:n} are there so far.",
+    ),
+    _R.FLAT_SERIES: ReasonWords(
+        "Not judged: the price did not move for {candles:n} candles.",
+        "{candles:n} candles in a row closed at {close:rs}. An RSI of a price that does not move says nothing.",
+    ),
+    _R.CANDLE_GAP: ReasonWords(
+        "Not judged: {missing:n} candles are missing since {first_missing_at:at}.",
+        "An RSI over a gap is wrong without looking wrong. The first missing candle began {first_missing_at:at}. "
+        + _DATA,
+    ),
+    _R.STALE_CANDLE: ReasonWords(
+        "Not judged: the newest candle is of {last_at:at}.",
+        "The candle of {expected_at:at} should be there and is not. " + _DATA,
+    ),
+    _R.UNFINISHED_CANDLE: ReasonWords(
+        "Not judged: the newest candle is not finished.",
+        "The candle of {at:at} closes {closes_at:at}. Only finished candles are judged.",
+    ),
+    _R.DUPLICATE_CANDLE: ReasonWords(
+        "Not judged: the candle of {at:at} came twice.", "Two prices for one moment cannot both be right. " + _DATA
+    ),
+    _R.OUT_OF_ORDER_CANDLE: ReasonWords(
+        "Not judged: the candle of {at:at} is out of order.", "Candles must follow each other. " + _DATA
+    ),
+    _R.OFF_GRID_CANDLE: ReasonWords(
+        "Not judged: the candle of {at:at} does not start where a candle starts.", "Its length is in doubt. " + _DATA
+    ),
+    _R.NON_FINITE_PRICE: ReasonWords(
+        "Not judged: the price of {at:at} is not a number.", "A price that is not a number is no price. " + _DATA
+    ),
+    _R.NON_POSITIVE_PRICE: ReasonWords(
+        "Not judged: the price of {at:at} is {close:rs}.", "A share does not cost nothing. " + _DATA
+    ),
+    _R.PRICE_JUMP: ReasonWords(
+        "Not judged: the price jumped {change_percent:change} at {at:at}.",
+        "From {previous_close:rs} to {close:rs} in one candle is a false price or a split. ARUN waits until it is "
+        "clear which.",
+    ),
+    _R.RSI_UNKNOWN: ReasonWords("Not judged: the RSI could not be computed.", _DATA),
+    # Blocked by quotes.
+    _R.QUOTE_MISSING: ReasonWords("Not judged: there is no current price.", "Without a price there is no order. " + _DATA),
+    _R.QUOTE_STALE: ReasonWords(
+        "Not judged: the last price is {age_seconds:n} s old.",
+        "A price older than {max_age_seconds:n} s is not traded on. It was {age_seconds:n} s old.",
+    ),
+    _R.QUOTE_INVALID: ReasonWords(
+        "Not judged: the last price makes no sense.",
+        "The price read was {last_price} with an age of {age_seconds:n} s. Neither a price under zero nor one from the "
+        "future is traded on.",
+    ),
+    # Blocked by unknown or impossible facts.
+    _R.FACT_UNKNOWN: ReasonWords(
+        "Not trading: {fact:word} is not known.", "Unknown means no. ARUN goes on once {fact:word} is known."
+    ),
+    _R.FACT_INVALID: ReasonWords(
+        "Not trading: {fact:word} cannot be right.", "ARUN read {got} as {fact:word}, which cannot be. It sends nothing."
+    ),
+    # Blocked by an entry filter.
+    _R.CHARGE_GATE: ReasonWords(
+        "Not buying: the target would not pay for the charges.",
+        "Reaching the target at {target_price:rs} would bring {gain:rs}; buying and selling would cost {charges:rs}.",
+    ),
+    _R.NOT_IN_NIFTY50: ReasonWords(
+        "Not buying: the share is not in the Nifty 50.", "You chose to buy shares of the Nifty 50 only."
+    ),
+    _R.INDEX_BELOW_AVERAGE: ReasonWords(
+        "Not buying: the market index is below its long average.",
+        "You chose to buy only while the index is above its 200-day average. It is {index_close:n}, the average "
+        "{index_average:n}.",
+    ),
+    _R.LOW_TURNOVER: ReasonWords(
+        "Not buying: too little of it is traded.",
+        "Buy only where at least {minimum_turnover:rs} a day changes hands. It was {day_turnover:rs}.",
+    ),
+    _R.VOLUME_SHARE: ReasonWords(
+        "Not buying: {quantity:shares} are too much for this market.",
+        "An order may be at most {maximum_volume_percent:pct} of the day's volume, which was {day_volume:shares}.",
+    ),
+    _R.OUTSIDE_BAND: ReasonWords(
+        "Not buying: the price limit of {limit_price:rs} is outside the exchange's band.",
+        "The exchange takes prices from {lower_band:rs} to {upper_band:rs} today.",
+    ),
+    _R.NOT_SELLABLE: ReasonWords(
+        "Not buying: it could not be sold later.", "What cannot be sold again is not bought."
+    ),
+    # Blocked by size or risk.
+    _R.BELOW_ONE_LOT: ReasonWords(
+        "Not buying: {amount:rs} is too little for one order.",
+        "The smallest order is {lot_size:shares} at {limit_price:rs} each; {amount:rs} is set aside for it.",
+    ),
+    _R.CASH: ReasonWords(
+        "Not buying: {need:rs} needed, {have:rs} free.",
+        "An order must be covered by free cash, charges included. It needs {need:rs}; {have:rs} is free.",
+    ),
+    _R.ALLOCATED_CAPITAL: ReasonWords(
+        "Not buying: {need:rs} needed, {have:rs} of the money for {scope:word} is left.", _LIMIT
+    ),
+    _R.TRADE_CAP: ReasonWords(
+        "Not buying: {need:rs} is more than the {limit:rs} allowed for one order.", _LIMIT
+    ),
+    _R.MAX_POSITIONS: ReasonWords(
+        "Not buying: {have:n} of at most {limit:n} shares are held in {scope:word}.", _LIMIT
+    ),
+    _R.INSTRUMENT_EXPOSURE: ReasonWords(
+        "Not buying: it would make {need:rs} in one share; {limit:rs} is allowed in {scope:word}.", _LIMIT
+    ),
+    _R.SECTOR_EXPOSURE: ReasonWords(
+        "Not buying: it would make {need:rs} in {sector}; {limit:rs} is allowed in {scope:word}.", _LIMIT
+    ),
+    _R.DAILY_LOSS: ReasonWords(
+        "Not buying: today stands at {day_pnl:rs}, past the daily limit of {limit:rs} for {scope:word}.", _LIMIT
+    ),
+    _R.ORDERS_PER_DAY: ReasonWords(
+        "Not buying: {have:n} of at most {limit:n} orders were sent today by {scope:word}.", _LIMIT
+    ),
+    _R.LOSS_STREAK: ReasonWords(
+        "Not buying: {have:n} losses in a row; {scope:word} pauses after {limit:n}.", _LIMIT
+    ),
+    _R.FREEZE_QUANTITY: ReasonWords(
+        "Not buying: {quantity:shares} are more than the exchange takes in one order.",
+        "The exchange takes at most {limit:shares} in one order.",
+    ),
+    # An exit that could not be made.
+    _R.NOTHING_SELLABLE: ReasonWords(
+        "Not selling: the broker would sell {sellable_quantity:n} of the {quantity:shares}.",
+        "ARUN sells only what the broker says can be sold now. It asks again with the next look.",
+    ),
+}
+
+_WORDS: Mapping[str, str] = {
+    MarketPhase.CLOSED: "closed",
+    MarketPhase.PRE_OPEN: "in its opening auction",
+    MarketPhase.CONTINUOUS: "open",
+    MarketPhase.CLOSING_AUCTION: "in its closing auction",
+    MarketPhase.POST_CLOSE: "past its close",
+    "bot": "this bot",
+    "account": "your account",
+    "tenant": "your account",
+    _R.STOP_LOSS: "the stop",
+    _R.TRAILING_STOP: "the trailing stop",
+    _R.PROFIT_TARGET: "the target",
+    _R.RSI_SELL: "the RSI rule",
+    _R.SCHEDULED_EXIT: "your chosen moment",
+    "UNKNOWN_ORDER": "an order's outcome is unknown",
+    "DEAD_ORDER_SEEN": "an order believed absent turned up at the broker",
+    "POSITION_DIFFERS": "the broker holds another number of shares than ARUN's books",
+    "OUTSIDE_ORDER": "an order of unknown origin carries ARUN's mark",
+    "tick_size": "the price step",
+    "cash": "the free cash",
+    "charges": "what a trade costs",
+    "allocated_capital": "the bot's capital",
+    "day_pnl": "today's gain or loss",
+}
+
+
+class _Value:
+    """One number of a decision, which writes itself as its placeholder asks."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __format__(self, spec: str) -> str:
+        if self.value is None:
+            return formats.UNKNOWN
+        return _WRITERS[spec](self.value) if spec else str(self.value)
+
+
+class _SentenceFormatter(Formatter):
+    """Fills a sentence; a number that an old row lacks reads as unknown instead of failing the page."""
+
+    def get_value(self, key: int | str, args: Any, kwargs: Mapping[str, Any]) -> _Value:
+        return _Value(kwargs.get(str(key)))
+
+
+def _decimal(value: object) -> Decimal | None:
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _rupees(value: object) -> str:
+    number = _decimal(value)
+    return str(value) if number is None else formats.inr(number)
+
+
+def _points(value: object) -> str:
+    number = _decimal(value)
+    return str(value) if number is None else formats.trimmed(number.quantize(Decimal("0.01")))
+
+
+def _percent(value: object, *, signed: bool = False) -> str:
+    number = _decimal(value)
+    return str(value) if number is None else formats.percent(number, signed=signed)
+
+
+def _count(value: object) -> str:
+    number = _decimal(value)
+    if number is None:
+        return str(value)
+    places = 0 if number == number.to_integral_value() else 2
+    return formats.number(number, places=places)
+
+
+def _shares(value: object) -> str:
+    number = _decimal(value)
+    return str(value) if number is None else formats.shares(int(number))
+
+
+def _moment(value: object) -> str:
+    try:
+        at = datetime.fromisoformat(str(value))
+    except ValueError:
+        return str(value)
+    return f"{formats.ist_date(at)}, {formats.ist_clock(at, seconds=True)} IST"
+
+
+def _day(value: object) -> str:
+    try:
+        on = date.fromisoformat(str(value))
+    except ValueError:
+        return str(value)
+    return f"{on:%a} {on.day} {on:%b}"
+
+
+def _word(value: object) -> str:
+    return _WORDS.get(str(value), str(value).replace("_", " ").lower())
+
+
+_WRITERS = {
+    "rs": _rupees,
+    "pts": _points,
+    "pct": _percent,
+    "change": lambda value: _percent(value, signed=True),
+    "n": _count,
+    "shares": _shares,
+    "at": _moment,
+    "on": _day,
+    "word": _word,
+}
+_FORMATTER = _SentenceFormatter()
+
+
+def sentence_of(reason: str, numbers: Numbers) -> str:
+    """Return the one plain sentence of a decision. A reason that this version does not know is said as such."""
+    words = _words_of(reason)
+    return f"Decided for a reason this page has no words for ({reason})." if words is None else _fill(words.sentence, numbers)
+
+
+def rule_of(reason: str, numbers: Numbers) -> str:
+    """Return the rule behind a decision with its numbers filled in."""
+    words = _words_of(reason)
+    return "" if words is None else _fill(words.rule, numbers)
+
+
+def _words_of(reason: str) -> ReasonWords | None:
+    return REASON_WORDS[Reason(reason)] if reason in Reason.__members__ else None
+
+
+def _fill(text: str, numbers: Numbers) -> str:
+    return _FORMATTER.vformat(text, (), numbers)
+
+
+# --- numbers as a table -----------------------------------------------------------------------------------------------
+
+_LABELS: Mapping[str, tuple[str, str]] = {
+    "rsi": ("RSI", "pts"),
+    "buy_rsi": ("Buy at or under RSI", "pts"),
+    "sell_rsi": ("Sell at or over RSI", "pts"),
+    "close": ("Candle closed at", "rs"),
+    "last_price": ("Last price", "rs"),
+    "limit_price": ("Price limit", "rs"),
+    "quantity": ("Shares", "n"),
+    "reserved_amount": ("Cost at most", "rs"),
+    "average_price": ("Average entry", "rs"),
+    "level": ("Level", "rs"),
+    "highest_price": ("Highest since entry", "rs"),
+    "change_percent": ("Change", "change"),
+    "break_even_price": ("Break-even price", "rs"),
+    "stop_price": ("Stop", "rs"),
+    "target_price": ("Target", "rs"),
+    "age_seconds": ("Age of the price, seconds", "n"),
+    "max_age_seconds": ("Oldest price allowed, seconds", "n"),
+    "candle_count": ("Candles", "n"),
+    "phase": ("Market", "word"),
+    "scope": ("Counted in", "word"),
+    "cause": ("Cause", "word"),
+    "fact": ("What is missing", "word"),
+    "rule": ("Rule", "word"),
+    "gain": ("Gain at the target", "rs"),
+    "charges": ("Charges", "rs"),
+    "amount": ("Set aside", "rs"),
+    "previous_close": ("Candle before closed at", "rs"),
+    "day_pnl": ("Today", "rs"),
+}
+_RUPEE_LIMITS = frozenset(
+    {_R.CASH, _R.ALLOCATED_CAPITAL, _R.TRADE_CAP, _R.INSTRUMENT_EXPOSURE, _R.SECTOR_EXPOSURE, _R.DAILY_LOSS}
+)
+_LIMIT_LABELS = {"need": "Needed", "have": "There", "limit": "Limit"}
+
+
+def inputs_of(reason: str, numbers: Numbers) -> list[tuple[str, str]]:
+    """Return the decision's numbers as (label, text), for the table under an opened row."""
+    return [_input(reason, name, value) for name, value in numbers.items()]
+
+
+def _input(reason: str, name: str, value: object) -> tuple[str, str]:
+    if name in _LIMIT_LABELS:
+        spec = "rs" if reason in _RUPEE_LIMITS else "n"
+        return _LIMIT_LABELS[name], format(_Value(value), spec)
+    label, spec = _LABELS.get(name, (name.replace("_", " ").capitalize(), _spec_by_name(name)))
+    return label, format(_Value(value), spec)
+
+
+def _spec_by_name(name: str) -> str:
+    for ending, spec in (("_at", "at"), ("_on", "on"), ("_percent", "pct"), ("_price", "rs")):
+        if name.endswith(ending):
+            return spec
+    return ""
+
+
+# --- kinds, states, levels --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a row of the timeline looks: the class of its circle, its icon, and the word a screen reader says."""
+
+    name: str
+    icon: str
+    label: str
+
+
+ACTION_KINDS: Mapping[Action, Kind] = {
+    Action.BUY: Kind("bought", "up", "Bought"),
+    Action.SELL: Kind("sold", "down", "Sold"),
+    Action.HOLD: Kind("holding", "hold", "Holding"),
+    Action.WAIT: Kind("waiting", "clock", "Waiting"),
+    Action.BLOCKED: Kind("blocked", "barred", "Blocked"),
+}
+PROBLEM_KIND = Kind("problem", "alert", "Problem")
+PROBLEM_REASONS = frozenset({_R.ORDER_UNKNOWN, _R.FACT_INVALID, _R.QUOTE_INVALID, _R.NOTHING_SELLABLE})
+
+
+def kind_of(action: str, reason: str) -> Kind:
+    """Return the look of a decision."""
+    if reason in PROBLEM_REASONS:
+        return PROBLEM_KIND
+    return ACTION_KINDS[Action(action)]
+
+
+@dataclass(frozen=True, slots=True)
+class StateWords:
+    """An order's state: its label, the kind of its badge, and one sentence."""
+
+    label: str
+    kind: str
+    sentence: str
+
+
+ORDER_STATE_WORDS: Mapping[OrderState, StateWords] = {
+    OrderState.NEW: StateWords("Written down", "", "Recorded here and not sent yet."),
+    OrderState.SENDING: StateWords("Sending", "accent", "On its way to the broker; no answer yet."),
+    OrderState.ACCEPTED: StateWords("At work", "accent", "The broker has it; nothing is filled yet."),
+    OrderState.PARTIAL: StateWords("Partly filled", "accent", "A part is filled; the rest is at work."),
+    OrderState.FILLED: StateWords("Filled", "good", "Filled in full."),
+    OrderState.CANCELLED: StateWords("Cancelled", "", "Ended without filling what was left of it."),
+    OrderState.REJECTED: StateWords("Refused", "notice", "The broker said no. Nothing was bought or sold."),
+    OrderState.EXPIRED: StateWords("Expired", "", "The trading day ended before it was filled."),
+    OrderState.UNKNOWN: StateWords(
+        "Unknown, checking",
+        "danger",
+        "Outcome unknown, checking with the broker. It is not sent again, and nothing else of this share is bought "
+        "until the broker's books tell.",
+    ),
+    OrderState.PARKED: StateWords(
+        "Unknown, parked",
+        "danger",
+        "The broker's books could not settle it yet. A person or the next trading day will. It is never sent again.",
+    ),
+    OrderState.DEAD: StateWords("Not sent", "", "It never left, or the broker's books prove that it is not there."),
+}
+
+PURPOSE_WORDS: Mapping[Purpose, str] = {
+    Purpose.ENTRY: "entry by the rule",
+    Purpose.EXIT: "exit by the rule",
+    Purpose.SIP: "instalment",
+    Purpose.MANUAL: "closed by you",
+    Purpose.FLATTEN: "stop and flatten",
+}
+
+EVENT_WORDS: Mapping[str, str] = {
+    "recorded": "Written down, with its key",
+    "permitted": "Allowed to leave",
+    "accepted": "Taken by the broker",
+    "refused": "Refused by the broker",
+    "no_answer": "Sent, and no answer came in time",
+    "not_sent": "Could not be sent; nothing left",
+    "stopped": "Held back by a stop",
+    "expired": "Its time ran out before it was sent",
+    "late_answer": "A late answer came in; kept as evidence",
+    "lease_expired": "The process that had it went away; checking with the broker",
+    "book": "Seen in the broker's order book",
+    "fill": "Filled in part or in full",
+    "cancel_asked": "Cancellation asked for",
+    "cancel_sending": "Cancellation on its way",
+    "cancel_done": "Cancellation taken by the broker",
+    "cancel_refused": "Cancellation refused by the broker",
+    "cancel_unknown": "Cancellation sent, and no answer came in time",
+    "cancel_dead": "Cancellation not needed any more",
+}
+
+
+def event_words(cause: str) -> str:
+    """Return what happened to an order, from the cause its history gives."""
+    return EVENT_WORDS.get(cause, cause.replace("_", " ").capitalize())
+
+
+@dataclass(frozen=True, slots=True)
+class LevelWords:
+    """One run level: the verb on its button, the word while it drains, the state once it holds."""
+
+    verb: str
+    doing: str
+    state: str
+    kind: str
+    icon: str
+    promise: str
+
+
+LEVEL_WORDS: Mapping[RunLevel, LevelWords] = {
+    RunLevel.RUNNING: LevelWords(
+        "Start", "Starting", "RUNNING", "good", "play", "ARUN buys and sells by the rule, with paper money."
+    ),
+    RunLevel.PAUSE_ENTRIES: LevelWords(
+        "Pause entries",
+        "Pausing entries",
+        "ENTRIES PAUSED",
+        "notice",
+        "pause",
+        "ARUN buys nothing more. It keeps watching what it holds and still sells by the rule.",
+    ),
+    RunLevel.STOP: LevelWords(
+        "Stop",
+        "Stopping",
+        "STOPPED",
+        "notice",
+        "stop",
+        "ARUN sends nothing but cancellations. What it holds stays as it is and is no longer watched.",
+    ),
+    RunLevel.FLATTEN: LevelWords(
+        "Stop and flatten",
+        "Stopping and selling",
+        "STOPPED, SELLING ALL",
+        "danger",
+        "flatten",
+        "ARUN sells what it bought at the market price of the moment, and sends nothing else.",
+    ),
+    RunLevel.REVOKE: LevelWords(
+        "Revoke",
+        "Ending the broker session",
+        "REVOKED",
+        "danger",
+        "unplug",
+        "ARUN ends its session at the broker. Nothing leaves any more: no purchase, no sale, no cancellation.",
+    ),
+}

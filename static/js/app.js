@@ -1,0 +1,178 @@
+// What every page does in the browser: theme, ages that go on counting, sheets, keys, forms that send once.
+
+import { duration } from "./words.js";
+
+const root = document.documentElement;
+
+// --- business time: the server's clock, which an installation may shift ---------------------------------------------
+
+const pageNow = Date.parse(document.querySelector('meta[name="arun-now"]')?.content ?? "") || Date.now();
+const startedAt = performance.now();
+
+export function businessNow() {
+  return pageNow + (performance.now() - startedAt);
+}
+
+function countAges() {
+  const now = businessNow();
+  for (const element of document.querySelectorAll("time[data-age]")) {
+    const seconds = Math.max(0, Math.floor((now - Date.parse(element.dateTime)) / 1000));
+    const text = seconds < 2 ? "now" : `${duration(seconds)} ago`;
+    if (element.textContent !== text) element.textContent = text;
+    const limit = Number(element.dataset.staleAfter);
+    element.toggleAttribute("data-stale", limit > 0 && seconds > limit);
+  }
+  for (const element of document.querySelectorAll("time[data-until]")) {
+    const seconds = Math.ceil((Date.parse(element.dateTime) - now) / 1000);
+    const text = seconds <= 0 ? "due now" : `in ${duration(seconds)}`;
+    if (element.textContent !== text) element.textContent = text;
+  }
+}
+
+setInterval(countAges, 1000);
+
+// --- theme ----------------------------------------------------------------------------------------------------------
+
+const themes = document.querySelector("[data-themes]");
+
+function showTheme() {
+  for (const button of document.querySelectorAll("[data-theme-choice]")) {
+    button.setAttribute("aria-pressed", String((root.dataset.theme ?? "") === button.dataset.themeChoice));
+  }
+}
+
+function chooseTheme(name) {
+  if (name) root.dataset.theme = name;
+  else delete root.dataset.theme;
+  const secure = location.protocol === "https:" ? "; Secure" : "";
+  document.cookie = `theme=${name}; Path=/; SameSite=Lax; Max-Age=${name ? 31536000 : 0}${secure}`;
+  showTheme();
+  document.dispatchEvent(new CustomEvent("arun:theme"));
+}
+
+if (themes) {
+  themes.hidden = false;
+  showTheme();
+}
+
+// --- toasts ---------------------------------------------------------------------------------------------------------
+
+export function toast(text, kind = "") {
+  const box = document.createElement("div");
+  box.className = `toast${kind ? ` toast-${kind}` : ""}`;
+  const words = document.createElement("div");
+  words.textContent = text;
+  const close = document.createElement("button");
+  close.type = "button";
+  close.className = "button button-quiet";
+  close.dataset.close = "";
+  close.textContent = "Close";
+  box.append(words, close);
+  document.getElementById("toasts").append(box);
+  if (kind !== "danger") setTimeout(() => box.remove(), 8000);
+}
+
+// --- sheets: server-rendered fragments in a dialog ------------------------------------------------------------------
+
+const sheet = document.getElementById("sheet");
+const help = document.getElementById("help");
+
+function closeSheet(dialog) {
+  if (dialog.open) dialog.close();
+}
+
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (sheet && event.detail.target.id === "sheet-body") {
+    if (!sheet.open) sheet.showModal();
+    sheet.querySelector("[autofocus], .sheet-head h2")?.focus();
+  }
+  countAges();
+});
+
+sheet?.addEventListener("close", () => {
+  document.getElementById("sheet-body").replaceChildren();
+});
+
+for (const dialog of document.querySelectorAll("dialog")) {
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog) closeSheet(dialog);
+  });
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button, a");
+  if (button?.matches("[data-close]")) {
+    const dialog = button.closest("dialog");
+    if (dialog) {
+      event.preventDefault();
+      closeSheet(dialog);
+    } else button.closest(".toast")?.remove();
+  } else if (button?.matches("[data-theme-choice]")) chooseTheme(button.dataset.themeChoice);
+  else if (button?.matches("[data-help]")) help.showModal();
+  for (const menu of document.querySelectorAll("details[data-menu][open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+});
+
+for (const button of document.querySelectorAll("[data-help]")) button.hidden = !help;
+
+// --- danger that wants a typed word ---------------------------------------------------------------------------------
+
+document.addEventListener("input", (event) => {
+  const wanted = event.target.dataset?.confirmWord;
+  if (wanted === undefined) return;
+  const button = event.target.form?.querySelector("[data-needs-word]");
+  if (button) button.disabled = event.target.value.trim().toLowerCase() !== wanted.toLowerCase();
+});
+
+// --- forms that are sent once (the server holds on its own; this spares the reader the doubt) -----------------------
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.matches("form[data-once]")) return;
+  if (form.dataset.sent) {
+    event.preventDefault();
+    return;
+  }
+  form.dataset.sent = "1";
+  setTimeout(() => delete form.dataset.sent, 5000);
+});
+
+// A form that came back with faults: go to the first one.
+document.querySelector("[aria-invalid='true']")?.focus();
+
+document.addEventListener("htmx:responseError", (event) => {
+  const status = event.detail.xhr.status;
+  if (status === 403) toast("Your role does not allow this, or this page is too old. Nothing was changed.", "danger");
+  else toast("ARUN did not answer as it should. What you see may be old; reload the page.", "danger");
+});
+
+document.addEventListener("htmx:sendError", () => {
+  document.dispatchEvent(new CustomEvent("arun:offline"));
+});
+
+// --- keys -----------------------------------------------------------------------------------------------------------
+
+const GO = { h: "/home/", o: "/orders/", t: "/trades/", n: "/notifications/" };
+let goPressedAt = 0;
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Escape") {
+    for (const menu of document.querySelectorAll("details[data-menu][open]")) {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    }
+    return;
+  }
+  if (event.target.closest("input, select, textarea, [contenteditable], dialog[open]")) return;
+  if (event.key === "?" && help) help.showModal();
+  else if (event.key === "/") {
+    const search = document.querySelector("input[type='search']");
+    if (search) {
+      event.preventDefault();
+      search.focus();
+    }
+  } else if (event.key === "g") goPressedAt = performance.now();
+  else if (help && GO[event.key] && performance.now() - goPressedAt < 1000) location.assign(GO[event.key]);
+});
