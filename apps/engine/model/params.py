@@ -29,7 +29,7 @@ class FieldRange:
 
     def expected(self) -> str:
         """Return the range as text, as a fault shows it."""
-        kind = "a whole number" if self.whole else "a number"
+        kind = "a whole number" if self.whole else f"a number with at most {_DECIMAL_PLACES} decimals"
         return f"{kind} from {self.minimum} to {self.maximum}" + (", or off" if self.can_be_off else "")
 
 
@@ -65,6 +65,7 @@ SIZE_RANGES: Mapping[Sizing, FieldRange] = MappingProxyType(
 )
 
 _WEEKDAYS_OF_TRADE = 5
+_DECIMAL_PLACES = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,7 +113,7 @@ class StrategyParams:
     def _faults(self) -> Iterator[FieldFault]:
         yield from self._wrong_types()
         for name, allowed in (*RANGES.items(), ("size", SIZE_RANGES.get(self.sizing))):
-            if allowed is not None and not _is_inside(getattr(self, name), allowed):
+            if allowed is not None and not _is_inside(name, getattr(self, name), allowed):
                 yield FieldFault(field=name, expected=allowed.expected(), got=str(getattr(self, name)))
         yield from self._contradictions()
 
@@ -152,24 +153,72 @@ class StrategyParams:
 
         Raises InvalidParamsError with all faults at once.
         """
-        known = {field.name for field in fields(cls)}
-        faults = [FieldFault(field=name, expected="a known field", got=str(data[name])) for name in data.keys() - known]
-        faults += [FieldFault(field=name, expected="a value", got="nothing") for name in known - data.keys()]
-        values: dict[str, object] = {}
-        for name in sorted(known & data.keys()):
-            try:
-                values[name] = _parsed(name, data[name])
-            except (ValueError, TypeError, InvalidOperation):
-                faults.append(FieldFault(field=name, expected=_expected(name), got=str(data[name])))
-        if faults:
-            raise InvalidParamsError(tuple(sorted(faults, key=lambda fault: fault.field)))
-        return cls(**values)  # type: ignore[arg-type]  # every value was parsed to its field's type above
+        return cls(**_parsed_fields(cls, data))  # type: ignore[arg-type]  # parsed to its field's type
+
+
+_LARGEST_AMOUNT = "1000000000000"
+
+LIMIT_RANGES: Mapping[str, FieldRange] = MappingProxyType(
+    {
+        "capital": _range("1", _LARGEST_AMOUNT, "rupees", off=True),
+        "trade_cap": _range("1", _LARGEST_AMOUNT, "rupees", off=True),
+        "max_open_positions": _range("1", "1000", "positions", off=True, whole=True),
+        "max_instrument_exposure": _range("1", _LARGEST_AMOUNT, "rupees", off=True),
+        "max_sector_exposure": _range("1", _LARGEST_AMOUNT, "rupees", off=True),
+        "daily_loss": _range("1", _LARGEST_AMOUNT, "rupees", off=True),
+        "max_orders_per_day": _range("1", "100000", "orders", off=True, whole=True),
+        "pause_after_losses": _range("1", "1000", "losing trades in a row", off=True, whole=True),
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RiskLimits:
+    """What the customer or the platform allows at one level; None means that this limit is not set.
+
+    Rupees for capital, trade, exposure and loss (a loss is written as a positive number); counts for the rest.
+    Raises InvalidParamsError on construction, with every field that is out of `LIMIT_RANGES`.
+    """
+
+    capital: Decimal | None = None
+    trade_cap: Decimal | None = None
+    max_open_positions: int | None = None
+    max_instrument_exposure: Decimal | None = None
+    max_sector_exposure: Decimal | None = None
+    daily_loss: Decimal | None = None
+    max_orders_per_day: int | None = None
+    pause_after_losses: int | None = None
+
+    def __post_init__(self) -> None:
+        wrong = {
+            name: allowed
+            for name, allowed in LIMIT_RANGES.items()
+            if not _is_inside(name, getattr(self, name), allowed)
+        }
+        if wrong:
+            raise InvalidParamsError(
+                tuple(
+                    FieldFault(field=name, expected=allowed.expected(), got=str(getattr(self, name)))
+                    for name, allowed in wrong.items()
+                )
+            )
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return every limit as a JSON value: rupees as text, counts as numbers, no limit as null."""
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, object]) -> "RiskLimits":
+        """Return the limits that `to_json` wrote; raise InvalidParamsError with all faults at once."""
+        return cls(**_parsed_fields(cls, data))  # type: ignore[arg-type]  # parsed to its field's type
 
 
 _CHOICES: Mapping[str, type[StrEnum]] = MappingProxyType(
     {"timeframe": Timeframe, "mode": Mode, "sizing": Sizing, "sip_period": SipPeriod}
 )
 _SWITCHES = ("never_sell_at_loss", "charge_gate", "only_nifty50", "index_above_average", "inside_band")
+_ALL_RANGES: Mapping[str, FieldRange] = MappingProxyType({**RANGES, **LIMIT_RANGES})
+_COUNTS = frozenset(name for name, allowed in _ALL_RANGES.items() if allowed.whole)
 _EXIT_FIELDS = (
     "sell_rsi",
     "profit_target_percent",
@@ -177,6 +226,22 @@ _EXIT_FIELDS = (
     "trailing_stop_percent",
     "catastrophic_stop_percent",
 )
+
+
+def _parsed_fields(kind: type["StrategyParams | RiskLimits"], data: Mapping[str, object]) -> dict[str, object]:
+    """Return every field of the class parsed from JSON values; raise InvalidParamsError with all faults at once."""
+    known = {field.name for field in fields(kind)}
+    faults = [FieldFault(field=name, expected="a known field", got=str(data[name])) for name in data.keys() - known]
+    faults += [FieldFault(field=name, expected="a value", got="nothing") for name in known - data.keys()]
+    values: dict[str, object] = {}
+    for name in sorted(known & data.keys()):
+        try:
+            values[name] = _parsed(name, data[name])
+        except (ValueError, TypeError, InvalidOperation):
+            faults.append(FieldFault(field=name, expected=_expected(name), got=str(data[name])))
+    if faults:
+        raise InvalidParamsError(tuple(sorted(faults, key=lambda fault: fault.field)))
+    return values
 
 
 def _one_of(kind: type[StrEnum]) -> str:
@@ -188,7 +253,7 @@ def _expected(name: str) -> str:
         return _one_of(_CHOICES[name])
     if name in _SWITCHES:
         return "on or off"
-    return RANGES[name].expected() if name in RANGES else "a number"
+    return _ALL_RANGES[name].expected() if name in _ALL_RANGES else "a number"
 
 
 def _is_number(value: object) -> bool:
@@ -201,15 +266,22 @@ def _known(value: Decimal | None) -> Decimal:
     return value
 
 
-def _is_inside(value: object, allowed: FieldRange) -> bool:
+def _is_inside(name: str, value: object, allowed: FieldRange) -> bool:
+    """Return whether a value has its field's type (counts are int, everything else Decimal) and lies in its range."""
     if value is None:
         return allowed.can_be_off
-    if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
+    if isinstance(value, bool) or not isinstance(value, int if name in _COUNTS else Decimal):
         return False
-    number = Decimal(value)
-    if not number.is_finite() or (allowed.whole and number != number.to_integral_value()):
+    return _is_number_inside(Decimal(value), allowed)
+
+
+def _is_number_inside(number: Decimal, allowed: FieldRange) -> bool:
+    if not number.is_finite() or not allowed.minimum <= number <= allowed.maximum:
         return False
-    return allowed.minimum <= number <= allowed.maximum
+    places = number.as_tuple().exponent
+    if isinstance(places, int) and places < -_DECIMAL_PLACES:
+        return False
+    return not allowed.whole or number == number.to_integral_value()
 
 
 def _plain(value: object) -> JsonValue:
@@ -234,11 +306,11 @@ def _parsed(name: str, value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
         raise TypeError("expected a number as text")
     number = Decimal(value)
-    if name in RANGES and RANGES[name].whole:
-        if number != number.to_integral_value():
-            raise ValueError("expected a whole number")
-        return int(number)
-    return number
+    if name not in _COUNTS:
+        return number
+    if not _is_number_inside(number, _ALL_RANGES[name]):  # before int(), which would write out 1E999999
+        raise ValueError("expected a whole number in its range")
+    return int(number)
 
 
 class Preset(StrEnum):

@@ -12,7 +12,7 @@ from decimal import Decimal
 from apps.engine.model.choices import MarketPhase, RunLevel, Trigger
 from apps.engine.model.decision import Denial
 from apps.engine.model.instrument import Instrument
-from apps.engine.model.params import StrategyParams
+from apps.engine.model.params import RiskLimits, StrategyParams
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,23 +113,6 @@ class InstrumentSnapshot:
     corporate_action_hold: bool = False
     sip_done: bool | None = None
     filters: FilterFacts = field(default_factory=FilterFacts)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RiskLimits:
-    """What the customer or the platform allows; None means that this limit is not set.
-
-    Rupees for trade, exposure and loss; counts for the rest.
-    """
-
-    capital: Decimal | None = None
-    trade_cap: Decimal | None = None
-    max_open_positions: int | None = None
-    max_instrument_exposure: Decimal | None = None
-    max_sector_exposure: Decimal | None = None
-    daily_loss: Decimal | None = None
-    max_orders_per_day: int | None = None
-    pause_after_losses: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,7 +5,7 @@ bot's whole open lot. All functions are pure; prices in rupees per share.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
@@ -60,6 +60,7 @@ def exit_levels(params: StrategyParams, position: PositionSnapshot, last_price: 
 
     The highest price since entry counts `last_price` and the average entry in. Fields that the mode suppresses are off;
     the customer's own `stop_price` and `target_price` stand in every mode, in place of the percentages.
+    `position.average_price` is a positive number.
     """
     average = position.average_price
     seen = [price for price in (position.highest_price, last_price, average) if is_usable_price(price)]
@@ -71,6 +72,22 @@ def exit_levels(params: StrategyParams, position: PositionSnapshot, last_price: 
         stop=position.stop_price or (_under(average, params.stop_loss_percent) if judged else None),
         trailing=_under(highest, params.trailing_stop_percent) if judged else None,
         target=position.target_price or (_over(average, params.profit_target_percent) if aimed else None),
+    )
+
+
+def watched_levels(params: StrategyParams, position: PositionSnapshot) -> ExitLevels:
+    """Return the levels worth waking a cycle for: `exit_levels` without those that never_sell_at_loss would hold back.
+
+    A stop under the average entry cannot sell while never_sell_at_loss is on, so its crossing changes nothing.
+    """
+    levels = exit_levels(params, position)
+    if not params.never_sell_at_loss:
+        return levels
+    average = position.average_price
+    return replace(
+        levels,
+        stop=levels.stop if levels.stop is not None and levels.stop > average else None,
+        trailing=levels.trailing if levels.trailing is not None and levels.trailing > average else None,
     )
 
 

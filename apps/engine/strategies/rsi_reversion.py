@@ -20,7 +20,7 @@ LOGIC_MODULES = (
     "strategies/sizing.py",
 )
 
-STRATEGY_HASH = "b0da62527ca18e9c147e808eebc2f79be1b6125b9757ae3c46f9ced473b43cd0"
+STRATEGY_HASH = "a47d31426472addd3b1e8ca50db248a65886ccd901aaab56a3c19046cadff785"
 
 DESCRIPTION = """\
 The bot watches the shares you choose. Each time a candle completes, it works out the relative strength index (RSI)
