@@ -70,4 +70,4 @@ $(base_hash): | $(VENV)/bin/pip
 $(dev_hash): | $(VENV)/bin/pip
 	@echo "installing requirements/dev.txt"
 	@$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
-	@rm -f $(VENV)/dev-*; touch $@
+	@rm -f $(VENV)/dev-* $(VENV)/base-*; touch $@ $(base_hash)  # dev.txt holds all of base.txt
