@@ -10,6 +10,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "arun_saas.settings.development"
 
 from django.conf import settings
 
+from arun_saas.schedule import BEAT_SCHEDULE
+
 _TRANSPORT = {
     "visibility_timeout": settings.CELERY_VISIBILITY_TIMEOUT_SECONDS,
     "unacked_restore_interval": 5,
@@ -44,6 +46,7 @@ app.conf.update(
     task_default_queue="default",
     task_queues=[Queue(name) for name in ("orders", "reconcile", "cycles", "market", "default")],
     task_create_missing_queues=False,
+    beat_schedule=BEAT_SCHEDULE,
     timezone="UTC",
     enable_utc=True,
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
-from apps.common import ids, logs
+from apps.common import ids, logs, metrics
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -28,13 +28,16 @@ class RequestLogMiddleware:
         started = time.monotonic()
         with logs.bind(request_id=ids.uuid7().hex):
             response = self.get_response(request)
+            seconds = time.monotonic() - started
+            route = request.resolver_match.route if request.resolver_match else "unmatched"
+            metrics.HTTP_SECONDS.labels(request.method, route, response.status_code).observe(seconds)
             if response.status_code >= _SERVER_ERROR or not request.path.startswith(_QUIET_PATHS):
                 log.info(
                     "request",
                     method=request.method,
                     path=_path_for_log(request),
                     status=response.status_code,
-                    ms=round((time.monotonic() - started) * 1000, 1),
+                    ms=round(seconds * 1000, 1),
                 )
         return response
 

@@ -43,7 +43,7 @@ class MailboxBackend(BaseEmailBackend):
             draft = folder / f".{name}.new"
             handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "wb") as file:
-                file.write(message.message().as_bytes(linesep="\r\n"))
+                file.write(message.message().as_bytes())
             draft.rename(folder / f"{name}.eml")
         for old in _files()[MOST_KEPT:]:
             old.unlink(missing_ok=True)

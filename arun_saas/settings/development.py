@@ -3,3 +3,4 @@
 from arun_saas.settings.base import *  # noqa: F403
 
 ARUN_MAILBOX_PAGE = True
+ARUN_METRICS_OPEN = True

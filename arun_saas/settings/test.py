@@ -31,4 +31,5 @@ from arun_saas.settings.base import *  # noqa: E402, F403
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 ARUN_MAILBOX_PAGE = True
+ARUN_METRICS_OPEN = True
 ALLOWED_HOSTS = ["*"]
