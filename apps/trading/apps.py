@@ -3,3 +3,8 @@ from django.apps import AppConfig
 
 class TradingConfig(AppConfig):
     name = "apps.trading"
+
+    def ready(self) -> None:
+        from apps.trading import subscribers
+
+        subscribers.wire()

@@ -118,10 +118,10 @@ def live_orders(connection_id: UUID) -> QuerySet[OrderIntent]:
 def cash_reserved(connection_id: UUID, *, cash_read_at: datetime | None, besides: Iterable[UUID] = ()) -> Decimal:
     """Return the rupees that entries hold back and the last cash figure may not show.
 
-    A live entry holds its whole reserve. So does one that ended after the cash was read: that figure may be older
-    than the debit.
+    An entry that the broker may not have yet holds its reserve, and so does one that moved after the cash was read:
+    that figure may be older than the broker's own hold or debit.
     """
-    holding = Q(state__in=LIVE_STATES)
+    holding = Q(state__in=[OrderState.NEW, *IN_FLIGHT_STATES])
     if cash_read_at is not None:
         holding |= Q(state_changed_at__gte=cash_read_at) & ~Q(state=OrderState.DEAD)
     entries = OrderIntent.objects.filter(holding, connection_id=connection_id, side=Side.BUY)

@@ -29,7 +29,6 @@ from apps.common import crash
 from apps.common.db import database_now, tenant_scope
 from apps.common.models import WorkItem
 from apps.engine.model.choices import OrderState, OrderType, Product, Side, Validity
-
 from apps.trading.errors import OrderMovedError, PermitDeniedError
 from apps.trading.gateway.permit import Permit, Sellable, permit_command, permit_order
 from apps.trading.gateway.send import DatabaseAwayError, Sending, answer_record, keep_trying, send

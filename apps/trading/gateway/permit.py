@@ -20,7 +20,6 @@ from apps.engine.execution.run_control import ENTRY_PURPOSES, refusing_scope
 from apps.engine.model.choices import MarketPhase, OrderState, Purpose, Side
 from apps.market import calendar
 from apps.trading.errors import PermitDeniedError
-from apps.trading.gateway.process import identity
 from apps.trading.models import (
     LIVE_STATES,
     AccountState,
@@ -35,8 +34,10 @@ from apps.trading.models import (
     Position,
     RunControl,
 )
+from apps.trading.process import identity
 from apps.trading.selectors import cash_reserved, scope_levels, strategy_key
 from apps.trading.services.intents import intent_move
+from apps.trading.services.timeline import database_timeline
 
 BOOKS_MAX_AGE_SECONDS = 60
 """An entry needs books that were read, and agreed, at most this long ago."""
@@ -172,7 +173,7 @@ def _check_market(intent: OrderIntent) -> None:
 def _check_entry(intent: OrderIntent, account: AccountState | None) -> None:
     if account is None or account.cash is None or account.reconciled_at is None:
         raise PermitDeniedError("books_unread", "the account's books were never read", is_final=False)
-    if account.is_quarantined:
+    if account.is_quarantined or account.timeline != database_timeline():
         raise PermitDeniedError("quarantine", "the account is being compared with the broker", is_final=False)
     age = (database_now() - account.reconciled_at).total_seconds()
     if age > BOOKS_MAX_AGE_SECONDS:

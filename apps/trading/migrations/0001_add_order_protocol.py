@@ -1,16 +1,16 @@
 """Bots, decisions, orders, fills and positions, with the arrows between order states enforced by the database."""
 
+from decimal import Decimal
+
+import django.db.models.deletion
+import django.db.models.functions.datetime
+from django.db import migrations, models
+
 import apps.common.db
 import apps.common.ids
 import apps.engine.model.choices
 import apps.trading.models
-import django.db.models.deletion
-import django.db.models.functions.datetime
-from decimal import Decimal
-from django.db import migrations, models
-
 from apps.common.operations import AppendOnlyTable, ReferenceTenantTables, SecureSharedTable, SecureTenantTable
-
 
 STOP_EPOCH = "CREATE SEQUENCE arun_stop_epoch; GRANT USAGE ON SEQUENCE arun_stop_epoch TO arun_app;"
 

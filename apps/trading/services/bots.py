@@ -1,0 +1,97 @@
+"""Making bots and changing their parameters. Every change of parameters is a new version; none is overwritten."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from uuid import UUID
+
+from apps.brokers.models import BrokerConnection
+from apps.common import audit, events
+from apps.common.db import require_tenant_id
+from apps.common.ids import uuid7
+from apps.common.models import WorkItem
+from apps.engine.model.choices import RunLevel
+from apps.engine.model.params import RiskLimits, StrategyParams
+from apps.engine.strategies.rsi_reversion import STRATEGY_VERSION
+from apps.trading.models import Bot, InstrumentConfig, ParameterSet, PlatformControl, Position, RunControl
+from apps.trading.selectors import strategy_key
+from apps.trading.services.levels import levels_refresh
+from apps.trading.services.reconcile import account_lock
+from apps.trading.services.stops import run_control_ensure, stop_request
+from apps.trading.services.work import work_schedule
+
+
+def bot_create(
+    *,
+    connection: BrokerConnection,
+    name: str,
+    params: StrategyParams,
+    limits: RiskLimits,
+    allocated_capital: Decimal,
+    instrument_ids: Sequence[UUID],
+    actor: str,
+) -> Bot:
+    """Make a bot that is stopped: it trades only once its owner starts it."""
+    bot = Bot.objects.create(
+        connection=connection,
+        name=name,
+        strategy_version=STRATEGY_VERSION,
+        allocated_capital=allocated_capital,
+    )
+    parameters_change(bot=bot, params=params, limits=limits, actor=actor)
+    InstrumentConfig.objects.bulk_create(
+        InstrumentConfig(
+            id=uuid7(), tenant_id=bot.tenant_id, bot=bot, connection=connection, instrument_id=instrument_id
+        )
+        for instrument_id in instrument_ids
+    )
+    account_lock(connection)
+    for scope, scope_id in ((RunControl.Scope.TENANT, bot.tenant_id), (RunControl.Scope.BOT, bot.pk)):
+        run_control_ensure(scope, scope_id)
+    PlatformControl.objects.bulk_create(
+        [
+            PlatformControl(scope=PlatformControl.Scope.BROKER, key=connection.broker),
+            PlatformControl(scope=PlatformControl.Scope.STRATEGY, key=strategy_key(bot)),
+        ],
+        ignore_conflicts=True,
+    )
+    stop_request(
+        scope=RunControl.Scope.BOT,
+        scope_id=bot.pk,
+        level=RunLevel.STOP,
+        request_id=uuid7(),
+        actor=actor,
+        reason="A new bot waits for its first start.",
+    )
+    work_schedule(WorkItem.Kind.CYCLE, bot.pk)
+    work_schedule(WorkItem.Kind.RECONCILE, connection.pk)
+    audit.record("bot.created", actor=actor, subject=f"bot:{bot.pk}", data={"name": name})
+    events.publish("BotCreated", tenant_id=bot.tenant_id, data={"bot": str(bot.pk)})
+    return bot
+
+
+def parameters_change(*, bot: Bot, params: StrategyParams, limits: RiskLimits, actor: str) -> ParameterSet:
+    """Give the bot a new version of its parameters and limits; open positions follow it at once."""
+    newest = ParameterSet.objects.filter(bot=bot).order_by("-version").values_list("version", flat=True).first()
+    parameters: ParameterSet = ParameterSet.objects.create(
+        bot=bot,
+        version=(newest or 0) + 1,
+        params=params.to_json(),
+        limits=limits.to_json(),
+        created_by=actor,
+    )
+    bot.parameters = parameters
+    bot.save(update_fields=["parameters"])
+    for position in Position.objects.filter(bot=bot, closed_at=None).select_related("bot__parameters"):
+        levels_refresh(position)
+    audit.record(
+        "bot.parameters_changed",
+        actor=actor,
+        subject=f"bot:{bot.pk}",
+        data={"version": parameters.version, "params": params.to_json(), "limits": limits.to_json()},
+    )
+    events.publish(
+        "ParametersChanged",
+        tenant_id=require_tenant_id(),
+        data={"bot": str(bot.pk), "version": parameters.version},
+    )
+    return parameters

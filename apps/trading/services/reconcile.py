@@ -1,0 +1,518 @@
+"""What a reading of the broker's books changes here. The caller holds an open scope of the connection's tenant."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db.models import F, Q
+
+from apps.brokers.choices import SessionState
+from apps.brokers.models import BrokerConnection
+from apps.brokers.port import (
+    BrokerOrder,
+    Capabilities,
+    Funds,
+    Holding,
+    InstrumentRef,
+    OrderBook,
+    TradeBook,
+    sellable_quantity,
+)
+from apps.brokers.port import (
+    Position as BrokerPosition,
+)
+from apps.common import clock, events
+from apps.common.db import database_now
+from apps.engine.execution.charges import charges_for
+from apps.engine.execution.states import state_after
+from apps.engine.model.choices import Observation, OrderState, Purpose, RunLevel, Side
+from apps.market import calendar
+from apps.market.models import Instrument
+from apps.trading.models import (
+    LIVE_STATES,
+    AccountState,
+    BookRead,
+    ClockTimestamp,
+    EntryFreeze,
+    InstrumentConfig,
+    OrderAttempt,
+    OrderCommand,
+    OrderEvent,
+    OrderIntent,
+    Position,
+)
+from apps.trading.process import Fate, fate
+from apps.trading.selectors import run_level
+from apps.trading.services.fills import fill_book
+from apps.trading.services.freezes import entry_freeze, entry_unfreeze
+from apps.trading.services.intents import command_record, intent_move, intent_note
+from apps.trading.services.timeline import database_timeline
+
+log = structlog.get_logger(__name__)
+
+TAG_SHAPE = re.compile(r"^[A-Z2-7]{19}$")
+BOOKS_TO_PROVE_ABSENCE = 2
+EXIT_DOUBT_SECONDS = 30
+"""How long an exit's outcome may be unknown before one more exit is considered."""
+
+PARK_AFTER_SECONDS = 60
+"""Past W and V: how much longer the books may fail to settle an order before people are called."""
+
+FLATTEN_TRIES = 10
+"""Flattening orders made for one lot before people are called."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """One reading of an account. `started_at` is the database's time before the first byte was asked for."""
+
+    started_at: datetime
+    orders: OrderBook
+    trades: TradeBook
+    positions: Sequence[BrokerPosition]
+    holdings: Sequence[Holding]
+    funds: Funds
+    capabilities: Capabilities
+
+
+def books_apply(*, connection_id: UUID, books: Books) -> None:
+    """Apply one successful reading: order states, fills, positions, cash, and what they say about absent orders."""
+    connection = BrokerConnection.objects.get(pk=connection_id)
+    account = account_lock(connection)
+    BookRead.objects.create(
+        connection=connection,
+        started_at=books.started_at,
+        complete=books.orders.complete and books.trades.complete,
+        orders=len(books.orders.rows),
+        trades=len(books.trades.rows),
+    )
+    seen = _match(connection, books.orders.rows)
+    for intent, row in seen:
+        _meet(intent, row)
+    _book_trades(connection, books)
+    for intent, row in seen:
+        _advance(intent, row)
+    found = {intent.pk for intent, _row in seen}
+    for intent in OrderIntent.objects.filter(
+        connection=connection, state__in=[OrderState.UNKNOWN, OrderState.PARKED]
+    ).exclude(pk__in=found):
+        _judge_absent(intent, books, connection)
+    for intent in OrderIntent.objects.filter(connection=connection, state=OrderState.UNKNOWN):
+        _park_if_late(intent, books.capabilities, connection)
+    _compare_positions(connection, books)
+    _flatten_again(connection)
+    _write_account(account, books)
+    _session_seen(connection, SessionState.ALIVE, "")
+
+
+def books_failed(*, connection_id: UUID, failure: str, session_expired: bool) -> None:
+    """Note that the books could not be read. It says nothing about any order; only time passes."""
+    connection = BrokerConnection.objects.get(pk=connection_id)
+    account = account_lock(connection)
+    AccountState.objects.filter(pk=account.pk, failing_since=None).update(failing_since=ClockTimestamp())
+    AccountState.objects.filter(pk=account.pk).update(failure=failure[:300])
+    if session_expired:
+        _session_seen(connection, SessionState.EXPIRED, failure)
+    from apps.brokers.registry import capabilities_for
+    from apps.brokers.selectors import facts_of
+
+    capabilities = capabilities_for(facts_of(connection))
+    for intent in OrderIntent.objects.filter(connection=connection, state=OrderState.UNKNOWN):
+        _park_if_late(intent, capabilities, connection)
+
+
+def account_lock(connection: BrokerConnection) -> AccountState:
+    """Return the account's row, locked until the transaction ends; made at its first use."""
+    AccountState.objects.bulk_create(
+        [AccountState(tenant_id=connection.tenant_id, connection=connection)], ignore_conflicts=True
+    )
+    account: AccountState = AccountState.objects.select_for_update().get(connection=connection)
+    return account
+
+
+# --- orders -----------------------------------------------------------------------------------------------------------
+
+
+def _match(connection: BrokerConnection, rows: Sequence[BrokerOrder]) -> list[tuple[OrderIntent, BrokerOrder]]:
+    tags = {tag for row in rows for tag in row.client_order_ids}
+    ids = {row.broker_order_id for row in rows}
+    intents = OrderIntent.objects.filter(
+        Q(client_order_id__in=tags) | Q(broker_order_id__in=ids), connection=connection
+    ).select_related("bot__connection", "bot__parameters", "connection", "instrument")
+    by_tag = {intent.client_order_id: intent for intent in intents}
+    by_id = {intent.broker_order_id: intent for intent in intents if intent.broker_order_id}
+    pairs: dict[UUID, tuple[OrderIntent, BrokerOrder]] = {}
+    for row in rows:
+        intent = next((by_tag[tag] for tag in row.client_order_ids if tag in by_tag), by_id.get(row.broker_order_id))
+        if intent is None:
+            _stranger(connection, row)
+        elif intent.pk in pairs and pairs[intent.pk][1].broker_order_id != row.broker_order_id:
+            _two_orders(intent, row)
+        elif not _same_order(intent, row):
+            _other_order(intent, row)
+        else:
+            pairs[intent.pk] = (intent, row)
+    return list(pairs.values())
+
+
+def _same_order(intent: OrderIntent, row: BrokerOrder) -> bool:
+    instrument = InstrumentRef(intent.instrument.exchange, intent.instrument.tradingsymbol)
+    return row.instrument == instrument and row.side == intent.side and row.quantity == intent.quantity
+
+
+def _meet(intent: OrderIntent, row: BrokerOrder) -> None:
+    """Note the broker's name of the order and its filled quantity, which never falls; wake a DEAD one."""
+    changes: dict[str, object] = {}
+    if not intent.broker_order_id:
+        changes["broker_order_id"] = row.broker_order_id
+    if row.filled_quantity > intent.observed_filled:
+        changes["observed_filled"] = min(row.filled_quantity, intent.quantity)
+    if changes:
+        OrderIntent.objects.filter(pk=intent.pk).update(**changes)
+        intent.refresh_from_db()
+    if intent.state == OrderState.DEAD and _take(intent):
+        intent_move(
+            intent,
+            OrderState.ACCEPTED,
+            cause="seen_late",
+            text="an order believed absent turned up at the broker",
+            changes={"blocks": False},
+            data={"broker_order_id": row.broker_order_id},
+        )
+        _alarm(intent, EntryFreeze.Reason.DEAD_ORDER_SEEN, {"broker_order_id": row.broker_order_id})
+
+
+def _advance(intent: OrderIntent, row: BrokerOrder) -> None:
+    """Move an order as far as its row and its booked fills say."""
+    intent.refresh_from_db()
+    if row.observation is Observation.UNKNOWN:
+        _note_new_word(intent, row.raw_status)
+    is_over = row.observation in {
+        Observation.FILLED,
+        Observation.CANCELLED,
+        Observation.REJECTED,
+        Observation.EXPIRED,
+    }
+    if is_over and row.filled_quantity > intent.filled_quantity:
+        return  # the trade book has not caught up: an order must not end before its fills are booked
+    for _step in range(2):
+        target = state_after(OrderState(intent.state), row.observation, intent.filled_quantity, intent.quantity)
+        if target is None or target == intent.state or not _take(intent):
+            break
+        intent_move(
+            intent,
+            target,
+            cause="book",
+            text=row.reject_reason,
+            data={"status": row.raw_status, "filled": row.filled_quantity},
+        )
+    _cancel_if_stopped(intent)
+
+
+def _take(intent: OrderIntent) -> bool:
+    """Claim an order whose row was just read; False when a sender has it or it moved in between."""
+    free = ~Q(state=OrderState.SENDING) | Q(lease_until__lt=ClockTimestamp())
+    taken = OrderIntent.objects.filter(free, pk=intent.pk, fence=intent.fence, state=intent.state).update(
+        fence=F("fence") + 1
+    )
+    if taken:
+        intent.refresh_from_db()
+    return bool(taken)
+
+
+def _cancel_if_stopped(intent: OrderIntent) -> None:
+    """A buying order that shows up while its scope is stopped is cancelled, whenever it shows up."""
+    if intent.side != Side.BUY or intent.state not in {OrderState.ACCEPTED, OrderState.PARTIAL}:
+        return
+    if RunLevel.STOP <= run_level(intent.bot) <= RunLevel.FLATTEN and not _has_live_cancel(intent):
+        command_record(intent=intent, kind=OrderCommand.Kind.CANCEL, requested_by="process:reconciler")
+
+
+def _has_live_cancel(intent: OrderIntent) -> bool:
+    """Whether a cancel is under way, or was taken so recently that the book may not show it yet."""
+    recent = database_now() - timedelta(seconds=EXIT_DOUBT_SECONDS)
+    return OrderCommand.objects.filter(
+        Q(state__in=[OrderCommand.State.NEW, OrderCommand.State.SENDING]) | Q(created_at__gte=recent),
+        intent=intent,
+        kind=OrderCommand.Kind.CANCEL,
+    ).exists()
+
+
+def _note_new_word(intent: OrderIntent, raw_status: str) -> None:
+    if not OrderEvent.objects.filter(intent=intent, cause="unknown_word", data__status=raw_status).exists():
+        intent_note(intent, "unknown_word", {"status": raw_status})
+
+
+# --- orders that are not there ----------------------------------------------------------------------------------------
+
+
+def _judge_absent(intent: OrderIntent, books: Books, connection: BrokerConnection) -> None:
+    """Count one book in which an order of unknown outcome is missing. Only complete and late enough ones count."""
+    if not (books.orders.complete and books.trades.complete):
+        return
+    if _may_be_one_of(intent, books.orders.rows):
+        _note_once(intent, "ambiguous", {"why": "the book shows orders without a tag that could be this one"})
+        return
+    if intent.side == Side.SELL:
+        _release_doubtful_exit(intent, books)
+    if intent.state != OrderState.UNKNOWN:
+        return
+    closed_at = intent.sockets_closed_at or _closing_of(intent)
+    if closed_at is None or books.started_at < closed_at + timedelta(seconds=_late_by(books.capabilities, connection)):
+        return
+    OrderIntent.objects.filter(pk=intent.pk).update(absent_books=F("absent_books") + 1)
+    intent.refresh_from_db()
+    intent_note(intent, "absent", {"book_started_at": books.started_at.isoformat(), "count": intent.absent_books})
+    if intent.absent_books >= BOOKS_TO_PROVE_ABSENCE and _take(intent):
+        intent_move(
+            intent,
+            OrderState.DEAD,
+            cause="absent",
+            text="two complete books, both begun late enough, do not show it",
+        )
+
+
+def _late_by(capabilities: Capabilities, connection: BrokerConnection) -> float:
+    """W: seconds after the closing of our socket in which the broker may still accept the request."""
+    own = connection.late_acceptance_seconds
+    return float(capabilities.late_acceptance_seconds if own is None else own)
+
+
+def _closing_of(intent: OrderIntent) -> datetime | None:
+    """Find out since when no byte of the order can leave; None while its sender may still hold the socket.
+
+    A sender that is dead has closed it. One that is alive and not held still has closed it by its own deadline, once
+    its lease and its answer's time are over. Of a sender on another host nothing is known, and the order is parked.
+    """
+    attempt = OrderAttempt.objects.filter(intent=intent, kind="PLACE").order_by("-permitted_at").first()
+    if attempt is None:
+        return None
+    if attempt.closed_at is not None:
+        return attempt.closed_at
+    now = database_now()
+    outcome = fate(attempt.process)
+    grace = timedelta(seconds=settings.ARUN_LEASE_SECONDS + 2 * settings.ARUN_ANSWER_DEADLINE_SECONDS)
+    if outcome is Fate.DEAD or (outcome is Fate.ALIVE and now > attempt.permitted_at + grace):
+        OrderAttempt.objects.filter(pk=attempt.pk).update(closed_at=now)
+        OrderIntent.objects.filter(pk=intent.pk).update(sockets_closed_at=now)
+        return now
+    return None
+
+
+def _may_be_one_of(intent: OrderIntent, rows: Sequence[BrokerOrder]) -> bool:
+    instrument = InstrumentRef(intent.instrument.exchange, intent.instrument.tradingsymbol)
+    return any(
+        not row.client_order_ids
+        and row.instrument == instrument
+        and row.side == intent.side
+        and row.quantity == intent.quantity
+        for row in rows
+    )
+
+
+def _release_doubtful_exit(intent: OrderIntent, books: Books) -> None:
+    """Let one more exit be made while this one is in doubt, where the broker refuses to sell what is not there."""
+    if not intent.blocks or intent.unknown_since is None or not books.capabilities.oversell_refused:
+        return
+    if books.started_at < intent.unknown_since + timedelta(seconds=EXIT_DOUBT_SECONDS):
+        return
+    instrument = InstrumentRef(intent.instrument.exchange, intent.instrument.tradingsymbol)
+    position = Position.objects.get(pk=intent.position_id)
+    if sellable_quantity(instrument, books.positions, books.holdings) < position.quantity:
+        return
+    intent_note(intent, "exit_absent", {"book_started_at": books.started_at.isoformat()})
+    earlier = OrderEvent.objects.filter(intent=intent, cause="exit_absent").count()
+    if earlier >= BOOKS_TO_PROVE_ABSENCE:
+        OrderIntent.objects.filter(pk=intent.pk).update(blocks=False)
+        intent_note(intent, "exit_released", {})
+
+
+def _park_if_late(intent: OrderIntent, capabilities: Capabilities, connection: BrokerConnection) -> None:
+    """Call people when the books cannot settle an order in the time they are given, or the broker's day is over."""
+    if intent.unknown_since is None:
+        return
+    patience = _late_by(capabilities, connection) + capabilities.book_lag_seconds + PARK_AFTER_SECONDS
+    exchange = intent.instrument.exchange
+    day_over = calendar.trading_date(exchange, clock.now()) > calendar.trading_date(exchange, intent.created_at)
+    too_late = database_now() > intent.unknown_since + timedelta(seconds=patience)
+    if (day_over or too_late) and _take(intent):
+        intent_move(
+            intent,
+            OrderState.PARKED,
+            cause="day_over" if day_over else "unsettled",
+            text="the broker's books did not settle this order",
+        )
+        _alarm(intent, EntryFreeze.Reason.UNKNOWN_ORDER, {"state": OrderState.PARKED})
+
+
+def _note_once(intent: OrderIntent, cause: str, data: Mapping[str, object]) -> None:
+    if not OrderEvent.objects.filter(intent=intent, cause=cause).exists():
+        intent_note(intent, cause, data)
+
+
+# --- accidents --------------------------------------------------------------------------------------------------------
+
+
+def _stranger(connection: BrokerConnection, row: BrokerOrder) -> None:
+    """An order without a row of ours: the customer's own, unless it carries a tag of our shape."""
+    if not any(TAG_SHAPE.match(tag) for tag in row.client_order_ids):
+        return
+    instrument = Instrument.objects.filter(
+        exchange=row.instrument.exchange, tradingsymbol=row.instrument.tradingsymbol
+    ).first()
+    if instrument is None:
+        return
+    is_new = entry_freeze(
+        connection_id=connection.pk,
+        instrument_id=instrument.pk,
+        reason=EntryFreeze.Reason.OUTSIDE_ORDER,
+        data={"broker_order_id": row.broker_order_id},
+    )
+    if is_new:
+        events.publish(
+            "Alarm",
+            tenant_id=connection.tenant_id,
+            data={"kind": "OUTSIDE_ORDER", "instrument": str(instrument.pk), "order": row.broker_order_id},
+        )
+
+
+def _two_orders(intent: OrderIntent, row: BrokerOrder) -> None:
+    _note_once(intent, "second_order", {"broker_order_id": row.broker_order_id})
+    _alarm(intent, EntryFreeze.Reason.OUTSIDE_ORDER, {"broker_order_id": row.broker_order_id, "why": "second order"})
+
+
+def _other_order(intent: OrderIntent, row: BrokerOrder) -> None:
+    _note_once(intent, "terms_differ", {"broker_order_id": row.broker_order_id, "quantity": row.quantity})
+    _alarm(intent, EntryFreeze.Reason.OUTSIDE_ORDER, {"broker_order_id": row.broker_order_id, "why": "other terms"})
+
+
+def _alarm(intent: OrderIntent, reason: EntryFreeze.Reason, data: Mapping[str, object]) -> None:
+    is_new = entry_freeze(
+        connection_id=intent.connection_id,
+        instrument_id=intent.instrument_id,
+        reason=reason,
+        data={"intent": str(intent.pk), **data},
+    )
+    if is_new:
+        events.publish(
+            "Alarm",
+            tenant_id=intent.tenant_id,
+            data={"kind": str(reason), "intent": str(intent.pk), "instrument": str(intent.instrument_id)},
+        )
+
+
+# --- trades, shares, cash ---------------------------------------------------------------------------------------------
+
+
+def _book_trades(connection: BrokerConnection, books: Books) -> None:
+    ids = {trade.broker_order_id for trade in books.trades.rows}
+    intents = {
+        intent.broker_order_id: intent
+        for intent in OrderIntent.objects.filter(connection=connection, broker_order_id__in=ids).select_related(
+            "bot__connection", "bot__parameters", "connection", "instrument"
+        )
+    }
+    for trade in sorted(books.trades.rows, key=lambda trade: (trade.at, trade.trade_id)):
+        intent = intents.get(trade.broker_order_id)
+        if intent is None or trade.side != intent.side:
+            continue
+        charges = trade.charges
+        if charges is None:
+            charges = charges_for(connection.broker, trade.at.date(), trade.side, trade.quantity, trade.price).total
+        booked = fill_book(intent=intent, trade=trade, charges=charges)
+        if booked is not None and trade.side == Side.BUY:
+            _flatten_late_fill(intent, booked.position)
+
+
+def _flatten_late_fill(intent: OrderIntent, position: Position) -> None:
+    """A purchase that fills while its scope is being flattened belongs to that stop as well."""
+    if run_level(intent.bot) is RunLevel.FLATTEN:
+        from apps.trading.services.stops import flatten_position
+
+        flatten_position(position)
+
+
+def _flatten_again(connection: BrokerConnection) -> None:
+    """Ask again for the sale of lots whose flattening order ended without selling them; call people after a few."""
+    from apps.trading.services.stops import flatten_position
+
+    for position in Position.objects.filter(connection=connection, closed_at=None).select_related("bot__connection"):
+        tries = OrderIntent.objects.filter(position=position, purpose=Purpose.FLATTEN)
+        if not tries.exists() or tries.filter(state__in=LIVE_STATES, blocks=True).exists():
+            continue
+        last = tries.order_by("-created_at").first()
+        if tries.count() >= FLATTEN_TRIES:
+            if last is not None:
+                _alarm(last, EntryFreeze.Reason.POSITION_DIFFERS, {"why": "the lot could not be sold"})
+        elif run_level(position.bot) is RunLevel.FLATTEN:
+            flatten_position(position)
+
+
+def _compare_positions(connection: BrokerConnection, books: Books) -> None:
+    """Freeze entries of each instrument whose shares differ, and lift the freeze once they agree."""
+    busy = set(
+        OrderIntent.objects.filter(connection=connection, state__in=LIVE_STATES)
+        .exclude(state=OrderState.NEW)
+        .values_list("instrument_id", flat=True)
+    )
+    ours: dict[UUID, int] = {}
+    for position in Position.objects.filter(connection=connection, closed_at=None):
+        ours[position.instrument_id] = ours.get(position.instrument_id, 0) + position.quantity
+    configs = InstrumentConfig.objects.filter(connection=connection).select_related("instrument")
+    for config in configs:
+        if config.instrument_id in busy:
+            continue
+        ref = InstrumentRef(config.instrument.exchange, config.instrument.tradingsymbol)
+        theirs = held_quantity(ref, books.positions, books.holdings)
+        expected = ours.get(config.instrument_id, 0) + config.baseline_quantity
+        if theirs != expected:
+            entry_freeze(
+                connection_id=connection.pk,
+                instrument_id=config.instrument_id,
+                reason=EntryFreeze.Reason.POSITION_DIFFERS,
+                data={"broker": theirs, "expected": expected},
+            )
+        else:
+            entry_unfreeze(
+                connection_id=connection.pk,
+                instrument_id=config.instrument_id,
+                reason=EntryFreeze.Reason.POSITION_DIFFERS,
+                cleared_by="process:reconciler",
+            )
+
+
+def held_quantity(instrument: InstrumentRef, positions: Sequence[BrokerPosition], holdings: Sequence[Holding]) -> int:
+    """Return how many shares the account holds, whoever bought them, pledged ones included."""
+    bought_today = sum(max(row.net_quantity, 0) for row in positions if row.instrument == instrument)
+    return bought_today + sum(
+        row.settled + row.unsettled_t1 - row.used_today for row in holdings if row.instrument == instrument
+    )
+
+
+def _write_account(account: AccountState, books: Books) -> None:
+    complete = books.orders.complete and books.trades.complete
+    values: dict[str, object] = {"failing_since": None, "failure": ""}
+    if account.cash_read_at is None or books.started_at > account.cash_read_at:
+        values |= {"cash": Decimal(books.funds.deployable), "cash_read_at": books.started_at}
+    if complete:
+        values |= {"reconciled_at": books.started_at, "is_quarantined": False, "timeline": database_timeline()}
+    AccountState.objects.filter(pk=account.pk).update(**values)
+
+
+def _session_seen(connection: BrokerConnection, state: SessionState, message: str) -> None:
+    changed = (
+        BrokerConnection.objects.filter(pk=connection.pk)
+        .exclude(session_state=state)
+        .update(session_state=state, session_message=message[:200], session_checked_at=clock.now())
+    )
+    if changed:
+        events.publish(
+            "SessionChanged",
+            tenant_id=connection.tenant_id,
+            data={"connection": str(connection.pk), "state": str(state)},
+        )

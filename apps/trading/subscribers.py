@@ -1,0 +1,25 @@
+"""What follows an event: somebody is woken. The sweeper would find the same work a second later."""
+
+from apps.common import events
+from apps.trading.tasks import orders
+
+
+def wire() -> None:
+    """Subscribe; called once when the app is ready."""
+    events.subscribe("IntentRecorded", _send_order)
+    events.subscribe("CommandRecorded", _send_order)
+    events.subscribe("OrderMoved", _settle_order)
+    events.subscribe("StopRequested", _run_stop)
+
+
+def _send_order(event: events.Event) -> None:
+    orders.execute_order.delay(str(event.tenant_id), str(event.data["intent"]))
+
+
+def _settle_order(event: events.Event) -> None:
+    if event.data["state"] in {"ACCEPTED", "PARTIAL", "UNKNOWN"}:
+        orders.reconcile_connection.delay(str(event.tenant_id), str(event.data["connection"]))
+
+
+def _run_stop(event: events.Event) -> None:
+    orders.run_stop.delay(str(event.tenant_id), str(event.data["stop"]))

@@ -1,0 +1,47 @@
+"""The sweeper: finds due work in PostgreSQL and wakes somebody up. All of Redis may be lost and it still happens."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+import structlog
+
+from apps.common import clock
+from apps.common.db import tenant_scope
+from apps.common.models import WorkItem
+from apps.engine.model.choices import OrderState
+from apps.trading.dispatch import work_claim
+from apps.trading.models import OrderCommand, OrderIntent
+
+log = structlog.get_logger(__name__)
+
+SWEEP_BATCH = 200
+"""Items per sweep: one second's worth of what eight gateway threads can do, with room."""
+
+SWEEP_LEASE_SECONDS = 10.0
+"""How long a swept item is left alone; its own task ends or moves it sooner."""
+
+Enqueue = Callable[[WorkItem.Kind, UUID, UUID], None]
+
+
+def sweep(enqueue: Enqueue) -> int:
+    """Claim due orders, stops and reconciliations and hand each to `enqueue`; return their number."""
+    kinds = [WorkItem.Kind.ORDER, WorkItem.Kind.STOP, WorkItem.Kind.RECONCILE]
+    claimed = work_claim(kinds, limit=SWEEP_BATCH, now=clock.now(), lease_seconds=SWEEP_LEASE_SECONDS)
+    for item in claimed:
+        enqueue(WorkItem.Kind(item.kind), item.tenant_id, item.object_id)
+    return len(claimed)
+
+
+def order_needs(*, tenant_id: UUID, intent_id: UUID) -> tuple[bool, list[UUID], UUID | None]:
+    """Return what an order waits for: a send, its commands to send, and a connection whose books must be read."""
+    with tenant_scope(tenant_id):
+        intent = OrderIntent.objects.filter(pk=intent_id).first()
+        if intent is None:
+            return False, [], None
+        commands = list(
+            OrderCommand.objects.filter(
+                intent=intent, state__in=[OrderCommand.State.NEW, OrderCommand.State.SENDING]
+            ).values_list("pk", flat=True)
+        )
+        wants_send = intent.state in {OrderState.NEW, OrderState.SENDING}
+        return wants_send, commands, None if wants_send else intent.connection_id
