@@ -315,7 +315,7 @@ class OrderIntent(TenantModel):
     reserved_cash = models.DecimalField(**MONEY, default=Decimal(0), help_text="Rupees held back while it is alive.")
     expires_at = models.DateTimeField(help_text="Business time after which it must not be sent.")
 
-    state = models.CharField(max_length=8, choices=choices_of(words.OrderState), default=words.OrderState.NEW)
+    state = models.CharField(max_length=12, choices=choices_of(words.OrderState), default=words.OrderState.NEW)
     state_reason = models.CharField(max_length=60, blank=True, help_text="Code: why it is in this state.")
     state_text = models.CharField(max_length=300, blank=True, help_text="The broker's or our own words for it.")
     state_changed_at = models.DateTimeField(db_default=ClockTimestamp())
@@ -371,8 +371,8 @@ class OrderEvent(TenantModel):
 
     intent = TenantForeignKey(OrderIntent, related_name="events")
     at = models.DateTimeField(db_default=ClockTimestamp())
-    from_state = models.CharField(max_length=8, blank=True)
-    to_state = models.CharField(max_length=8, blank=True)
+    from_state = models.CharField(max_length=12, blank=True)
+    to_state = models.CharField(max_length=12, blank=True)
     fence = models.BigIntegerField()
     cause = models.CharField(max_length=40)
     data = models.JSONField(default=dict)
