@@ -28,9 +28,7 @@ def asha(db: None) -> TradingTenant:
 @pytest.fixture
 def reconcile(broker: FakeBroker) -> Callable[[TradingTenant], None]:
     def run(tenant: TradingTenant) -> None:
-        connection_reconcile(
-            tenant_id=tenant.tenant_id, connection_id=tenant.connection_id, make_reads=broker.reads
-        )
+        connection_reconcile(tenant_id=tenant.tenant_id, connection_id=tenant.connection_id, make_reads=broker.reads)
 
     return run
 

@@ -1,6 +1,5 @@
 """One wish, at most one order: claim, permit, last check, hand-over, classification and settlement."""
 
-from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -302,7 +301,7 @@ def test_entry_needs_books_that_were_read(asha, broker, execute, state_of) -> No
 def test_entry_with_old_books_waits(asha, broker, execute, reconcile, state_of) -> None:
     reconcile(asha)
     with tenant_scope(asha.tenant_id), connection.cursor() as cursor:
-        cursor.execute('UPDATE "trading_accountstate" SET reconciled_at = reconciled_at - interval \'61 seconds\'')
+        cursor.execute("UPDATE \"trading_accountstate\" SET reconciled_at = reconciled_at - interval '61 seconds'")
     intent = make_entry(asha)
 
     execute(asha, intent)
@@ -485,7 +484,9 @@ def test_unknown_status_word_changes_nothing_and_is_noted(asha, broker, execute,
         assert OrderEvent.objects.filter(intent=intent, cause="unknown_word").count() == 1
 
 
-def test_other_quantity_at_the_broker_freezes_entries_until_it_agrees(asha, broker, execute, reconcile, state_of) -> None:
+def test_other_quantity_at_the_broker_freezes_entries_until_it_agrees(
+    asha, broker, execute, reconcile, state_of
+) -> None:
     reconcile(asha)
     execute(asha, make_entry(asha))
     reconcile(asha)
@@ -658,7 +659,9 @@ def test_stopped_bot_gets_no_permit(asha, broker, execute, reconcile, state_of) 
     assert (state_of(asha, intent.pk).state_reason, broker.log) == ("stopped", [])
 
 
-def test_stop_between_permit_and_hand_over_is_seen_by_the_last_check(asha, broker, execute, reconcile, state_of) -> None:
+def test_stop_between_permit_and_hand_over_is_seen_by_the_last_check(
+    asha, broker, execute, reconcile, state_of
+) -> None:
     reconcile(asha)
     intent = make_entry(asha)
     broker.on_open = lambda: set_level(asha, RunLevel.STOP) and None
@@ -666,5 +669,3 @@ def test_stop_between_permit_and_hand_over_is_seen_by_the_last_check(asha, broke
     execute(asha, intent)
 
     assert (state_of(asha, intent.pk).state, broker.log) == (OrderState.DEAD, [])
-
-
