@@ -16,8 +16,8 @@ SESSION_CHANGED = "broker_session_changed"
 LARGEST_OPENING_CASH = Decimal(1_000_000_000)
 
 
-def paper_connection_create(*, label: str, venue: Venue, opening_cash: Decimal, actor: str) -> BrokerConnection:
-    """Add a paper connection with an account name of its own.
+def connection_create(*, label: str, venue: Venue, opening_cash: Decimal, actor: str) -> BrokerConnection:
+    """Add a connection to the paper venue with an account name of its own.
 
     The venue opens the account at the first request that a worker sends for it, with this cash: nothing on this path
     waits for another process.
@@ -26,7 +26,7 @@ def paper_connection_create(*, label: str, venue: Venue, opening_cash: Decimal, 
         raise InvalidInputError("opening_cash", expected=f"1 to {LARGEST_OPENING_CASH} rupees", got=opening_cash)
     if not label.strip():
         raise InvalidInputError("label", expected="a name", got=label)
-    connection = BrokerConnection.objects.create(
+    connection: BrokerConnection = BrokerConnection.objects.create(
         tenant_id=require_tenant_id(),
         broker=Broker.PAPER,
         label=label.strip()[:80],
@@ -47,8 +47,8 @@ def paper_connection_create(*, label: str, venue: Venue, opening_cash: Decimal, 
 
 def connection_note_session(*, connection_id: UUID, state: SessionState, message: str = "") -> bool:
     """Write down what was heard of the session; return whether that is news, which is also published."""
-    connection = BrokerConnection.objects.select_for_update().get(pk=connection_id)
-    is_news = connection.session_state != state
+    connection: BrokerConnection = BrokerConnection.objects.select_for_update().get(pk=connection_id)
+    is_news: bool = connection.session_state != state
     connection.session_state = state
     connection.session_message = message[:200]
     connection.session_checked_at = clock.now()
