@@ -30,7 +30,7 @@ from apps.engine.model.choices import (
 from apps.engine.model.costs import Costs
 from apps.engine.model.decision import Decision, Denial, Numbers, ProposedOrder
 from apps.engine.model.facts import quote_fault
-from apps.engine.model.instrument import ceil_to_tick, floor_to_tick
+from apps.engine.model.instrument import ceil_to_tick, floor_to_tick, is_usable_price
 from apps.engine.model.reasons import REASON_ACTION
 from apps.engine.model.snapshot import CycleSnapshot, InstrumentSnapshot, PositionSnapshot
 from apps.engine.model.verdict import EntryIntent, Verdict
@@ -136,7 +136,7 @@ def _judge_position(
         ExitView(
             params=snapshot.params,
             position=position,
-            tick_size=held.instrument.tick_size,
+            tick_size=_tick_size(held),
             now=snapshot.now,
             price=quote.last_price if quote is not None and price_denial is None else None,
             price_denial=price_denial,
@@ -325,19 +325,26 @@ def _sold_quantity(position: PositionSnapshot) -> int:
     return min(position.quantity, position.sellable_quantity)
 
 
+def _tick_size(held: InstrumentSnapshot) -> Decimal | None:
+    """Return the tick where it is usable; an exit without one goes at the market or, if it may not lose, waits."""
+    tick_size = held.instrument.tick_size
+    return tick_size if is_usable_price(tick_size) else None
+
+
 def _exit_limit(snapshot: CycleSnapshot, held: InstrumentSnapshot, verdict: Verdict) -> Decimal | None:
     """Return the limit of an exit on the tick, or None for a market order.
 
     A sale that may not lose carries its break-even price as the lowest limit. Without a policy, a tick or a fresh
     price the exit goes at the market: getting out comes first.
     """
-    tick_size, protection = held.instrument.tick_size, snapshot.policy.exit_protection_percent
+    tick_size, protection = _tick_size(held), snapshot.policy.exit_protection_percent
     protected: Decimal | None = None
     last_price = verdict.numbers.get("last_price")
     if protection is not None and tick_size is not None and isinstance(last_price, Decimal):
         below = last_price * (_HUNDRED - protection) / _HUNDRED
-        floor = held.filters.lower_band
-        protected = max(floor_to_tick(below, tick_size), tick_size if floor is None else ceil_to_tick(floor, tick_size))
+        band = held.filters.lower_band
+        lowest = ceil_to_tick(band, tick_size) if band is not None and is_usable_price(band) else tick_size
+        protected = max(floor_to_tick(below, tick_size), lowest)
     if verdict.floor_price is None:
         return protected
     return verdict.floor_price if protected is None else max(protected, verdict.floor_price)

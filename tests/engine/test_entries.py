@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
-from decimal import Decimal as D
+from decimal import Decimal as D  # noqa: N817 - a table of prices reads better
 from typing import Any
 
 import pytest

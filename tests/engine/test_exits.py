@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from decimal import Decimal as D
+from decimal import Decimal as D  # noqa: N817 - a table of prices reads better
 
 import pytest
 

@@ -1,7 +1,7 @@
 """Ranges, contradictions, presets and the JSON of parameter sets and limits."""
 
 from dataclasses import replace
-from decimal import Decimal as D
+from decimal import Decimal as D  # noqa: N817 - a table of prices reads better
 from typing import Any
 
 import pytest

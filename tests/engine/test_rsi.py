@@ -4,6 +4,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -20,8 +21,8 @@ NOW = datetime(2026, 11, 16, 5, 0, 1, tzinfo=UTC)
 def exact_rsi(closes: list[Fraction], period: int) -> list[Fraction | None]:
     """Wilder's definition word for word, in exact fractions: no float, no numpy, nothing shared with the engine."""
     out: list[Fraction | None] = [None] * len(closes)
-    ups = [max(after - before, Fraction(0)) for before, after in zip(closes, closes[1:], strict=False)]
-    downs = [max(before - after, Fraction(0)) for before, after in zip(closes, closes[1:], strict=False)]
+    ups = [max(after - before, Fraction(0)) for before, after in pairwise(closes)]
+    downs = [max(before - after, Fraction(0)) for before, after in pairwise(closes)]
     gain = sum(ups[:period], Fraction(0)) / period
     loss = sum(downs[:period], Fraction(0)) / period
     for at in range(period, len(closes)):

@@ -20,7 +20,7 @@ LOGIC_MODULES = (
     "strategies/sizing.py",
 )
 
-STRATEGY_HASH = "a47d31426472addd3b1e8ca50db248a65886ccd901aaab56a3c19046cadff785"
+STRATEGY_HASH = "d6f98482d540f9218de72950168268e4ea96d094fb9b171e8678702041be30f5"
 
 DESCRIPTION = """\
 The bot watches the shares you choose. Each time a candle completes, it works out the relative strength index (RSI)
