@@ -15,6 +15,7 @@ from .system import free_port, is_port_free, make_folder, process_stat, wait_unt
 # Longer than a guard needs to end what a killed supervisor left behind.
 GUARD_SECONDS = 45.0
 SECRET_BYTES = 32
+TYPED_SECRET_BYTES = 9  # the one that people copy by hand
 KEPT_PORTS = ("postgres", "valkey", "sandbox")
 
 
@@ -75,13 +76,12 @@ class Home:
 
     def secrets(self) -> dict[str, str]:
         """Return the secrets, made on the first run."""
-        names = ("secret_key", "tag_key", "sandbox_key", "demo_password", "postgres", "valkey", *ROLES)
+        sizes = dict.fromkeys(("secret_key", "tag_key", "sandbox_key", "postgres", "valkey", *ROLES), SECRET_BYTES)
+        sizes |= dict.fromkeys(("demo_password", "cluster"), TYPED_SECRET_BYTES)
         kept = self._read("secrets.json")
-        missing = [name for name in (*names, "cluster") if name not in kept]
+        missing = [name for name in sizes if name not in kept]
         if missing:
-            kept |= {name: secrets.token_urlsafe(SECRET_BYTES) for name in missing}
-            if "cluster" in missing:
-                kept["cluster"] = secrets.token_hex(8)
+            kept |= {name: secrets.token_urlsafe(sizes[name]) for name in missing}
             self._write("secrets.json", kept)
         return {name: str(value) for name, value in kept.items()}
 

@@ -161,9 +161,7 @@ class FakeReads:
 
     def funds(self) -> Funds:
         self._check()
-        return Funds(
-            deployable=self.account.cash, cash=self.account.cash, used=Decimal(0), currency="INR", raw={}
-        )
+        return Funds(deployable=self.account.cash, cash=self.account.cash, used=Decimal(0), currency="INR", raw={})
 
     def positions(self) -> tuple[Position, ...]:
         self._check()
@@ -242,7 +240,7 @@ class FakeChannel:
         if self.account.weather is not Weather.REQUEST_LOST:
             self.account.log.append(request)
 
-    def answer(self, *, deadline_seconds: float) -> WriteResult:
+    def answer(self, *, deadline_seconds: float) -> WriteResult:  # noqa: PLR0911 - one line per weather
         match self.account.weather, self.request:
             case Weather.REFUSED, _:
                 return Refused(code="FUNDS", text="not enough money", raw="{}")

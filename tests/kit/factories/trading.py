@@ -60,7 +60,11 @@ def make_trading_tenant(
     instruments = [make_instrument(symbol) for symbol in symbols]
     with tenant_scope(tenant.pk):
         connection = BrokerConnection.objects.create(
-            broker="paper", label="Paper", venue="SIM", account_ref=f"acc-{uuid4().hex[:8]}", opening_cash=Decimal(100000)
+            broker="paper",
+            label="Paper",
+            venue="SIM",
+            account_ref=f"acc-{uuid4().hex[:8]}",
+            opening_cash=Decimal(100000),
         )
         bot = bot_create(
             connection=connection,
