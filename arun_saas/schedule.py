@@ -13,4 +13,6 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "options": {"queue": queue, "expires": 2 * _HEARTBEAT_SECONDS},
     }
     for component, queue in _HEARTBEAT_QUEUES.items()
+} | {
+    "sweep": {"task": "trading.sweep", "schedule": 1.0, "options": {"queue": "orders", "expires": 3}},
 }

@@ -222,6 +222,8 @@ ARUN_LOG_LEVEL = env.text("ARUN_LOG_LEVEL", "INFO")
 ARUN_METRICS_TOKEN = env.text("ARUN_METRICS_TOKEN", "")  # who shows it as a bearer token may read /metrics
 ARUN_METRICS_OPEN = False
 ARUN_MAX_MODE = env.text("ARUN_MAX_MODE", "paper")
+ARUN_DEMO_EMAIL = env.text("ARUN_DEMO_EMAIL", "")  # empty: no demo tenant
+ARUN_DEMO_PASSWORD = env.text("ARUN_DEMO_PASSWORD", "")
 SANDBOX_URL = env.text("SANDBOX_URL", "http://127.0.0.1:8100")
 SANDBOX_KEY = env.text("SANDBOX_KEY")
 

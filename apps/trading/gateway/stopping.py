@@ -13,7 +13,8 @@ from apps.brokers.models import BrokerConnection
 from apps.brokers.port import ConnectionFacts, SessionStatus
 from apps.brokers.registry import session_for
 from apps.brokers.selectors import facts_of
-from apps.common import clock, events
+from apps.brokers.services import connection_note_session
+from apps.common import clock
 from apps.common.db import database_now, tenant_scope
 from apps.common.models import WorkItem
 from apps.engine.model.choices import RunLevel
@@ -125,10 +126,5 @@ def _open_sessions(tenant_id: UUID, sessions: list[ConnectionFacts]) -> None:
 
 def _note_session(tenant_id: UUID, facts: ConnectionFacts, state: SessionState, message: str) -> None:
     with tenant_scope(tenant_id):
-        BrokerConnection.objects.filter(pk=facts.connection_id).update(
-            session_state=state, session_message=message, session_checked_at=clock.now()
-        )
+        connection_note_session(connection_id=facts.connection_id, state=state, message=message)
         work_schedule(WorkItem.Kind.RECONCILE, facts.connection_id)
-        events.publish(
-            "SessionChanged", tenant_id=tenant_id, data={"connection": str(facts.connection_id), "state": str(state)}
-        )

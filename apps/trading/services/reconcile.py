@@ -26,6 +26,7 @@ from apps.brokers.port import (
 from apps.brokers.port import (
     Position as BrokerPosition,
 )
+from apps.brokers.services import connection_note_session
 from apps.common import clock, events
 from apps.common.db import database_now
 from apps.engine.execution.charges import charges_for
@@ -505,14 +506,5 @@ def _write_account(account: AccountState, books: Books) -> None:
 
 
 def _session_seen(connection: BrokerConnection, state: SessionState, message: str) -> None:
-    changed = (
-        BrokerConnection.objects.filter(pk=connection.pk)
-        .exclude(session_state=state)
-        .update(session_state=state, session_message=message[:200], session_checked_at=clock.now())
-    )
-    if changed:
-        events.publish(
-            "SessionChanged",
-            tenant_id=connection.tenant_id,
-            data={"connection": str(connection.pk), "state": str(state)},
-        )
+    if connection.session_state != state:
+        connection_note_session(connection_id=connection.pk, state=state, message=message)

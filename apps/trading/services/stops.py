@@ -89,6 +89,9 @@ def stop_request(
         data={"level": level.name, "epoch": request.epoch, "reason": reason[:200]},
     )
     work_schedule(WorkItem.Kind.STOP, request.pk)
+    if level <= RunLevel.PAUSE_ENTRIES:
+        for bot_id in bots_in_scope(scope, scope_id).values_list("pk", flat=True):
+            work_schedule(WorkItem.Kind.CYCLE, bot_id)  # a stopped bot is looked at once a minute only
     events.publish("StopRequested", tenant_id=tenant_id, data=_facts(request))
     return request
 
