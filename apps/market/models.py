@@ -3,7 +3,7 @@
 from django.db import models
 
 from apps.common.ids import uuid7
-from apps.engine.model.choices import MarketPhase, Timeframe
+from apps.engine.model.choices import ChargeClass, MarketPhase, Timeframe
 from apps.market.choices import DayKind, Exchange, FeedId, SessionClass
 
 
@@ -30,6 +30,12 @@ class Instrument(models.Model):
     lot_size = models.PositiveIntegerField(default=1, help_text="Smallest number of shares in an order.")
     freeze_quantity = models.PositiveIntegerField(null=True, blank=True, help_text="Most shares one order may have.")
     session_class = models.CharField(max_length=16, choices=SessionClass, default=SessionClass.CASH_ONLY)
+    charge_class = models.CharField(
+        max_length=16,
+        choices=[(item.value, item.value) for item in ChargeClass],
+        default=ChargeClass.SHARE.value,
+        help_text="How the transaction tax sees it.",
+    )
     feed = models.CharField(max_length=16, choices=FeedId, default=FeedId.NONE)
     is_simulated = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)

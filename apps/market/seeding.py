@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.db import transaction
 
-from apps.engine.model.choices import MarketPhase
+from apps.engine.model.choices import ChargeClass, MarketPhase
 from apps.engine.simulation.market import SIMULATED_INSTRUMENTS
 from apps.market.calendar import INDIA, forget_calendar
 from apps.market.choices import DayKind, Exchange, FeedId, SessionClass
@@ -20,14 +20,16 @@ FROM_FILE = "file"
 _WEEKEND = 5
 _INSERT_BATCH = 1000  # keeps one INSERT well under PostgreSQL's 65,535 parameters
 
-# (tradingsymbol, name, kind, isin, tick size, hours): the exchange's lists of October 2025 and January 2026.
+# (tradingsymbol, name, kind, isin, tick size, hours, charges): the exchange's lists of October 2025 and January 2026.
+_SHARE, _FUND = Instrument.Kind.EQ, Instrument.Kind.ETF
+_CASH, _DERIVATIVES = SessionClass.CASH_ONLY, SessionClass.WITH_DERIVATIVES
 _NSE = (
-    ("NIFTYBEES", "Nippon India ETF Nifty 50 BeES", Instrument.Kind.ETF, "", "0.01", SessionClass.CASH_ONLY),
-    ("GOLDBEES", "Nippon India ETF Gold BeES", Instrument.Kind.ETF, "", "0.01", SessionClass.CASH_ONLY),
-    ("BANKBEES", "Nippon India ETF Nifty Bank BeES", Instrument.Kind.ETF, "", "0.01", SessionClass.CASH_ONLY),
-    ("RELIANCE", "Reliance Industries", Instrument.Kind.EQ, "INE002A01018", "0.10", SessionClass.WITH_DERIVATIVES),
-    ("INFY", "Infosys", Instrument.Kind.EQ, "INE009A01021", "0.10", SessionClass.WITH_DERIVATIVES),
-    ("HDFCBANK", "HDFC Bank", Instrument.Kind.EQ, "INE040A01034", "0.05", SessionClass.WITH_DERIVATIVES),
+    ("NIFTYBEES", "Nippon India ETF Nifty 50 BeES", _FUND, "", "0.01", _CASH, ChargeClass.EQUITY_ETF),
+    ("GOLDBEES", "Nippon India ETF Gold BeES", _FUND, "", "0.01", _CASH, ChargeClass.OTHER_ETF),
+    ("BANKBEES", "Nippon India ETF Nifty Bank BeES", _FUND, "", "0.01", _CASH, ChargeClass.EQUITY_ETF),
+    ("RELIANCE", "Reliance Industries", _SHARE, "INE002A01018", "0.10", _DERIVATIVES, ChargeClass.SHARE),
+    ("INFY", "Infosys", _SHARE, "INE009A01021", "0.10", _DERIVATIVES, ChargeClass.SHARE),
+    ("HDFCBANK", "HDFC Bank", _SHARE, "INE040A01034", "0.05", _DERIVATIVES, ChargeClass.SHARE),
 )
 
 
@@ -74,14 +76,15 @@ def _seed_instruments() -> None:
             isin=isin,
             tick_size=Decimal(tick_size),
             session_class=hours,
+            charge_class=charges,
         )
-        for symbol, name, kind, isin, tick_size, hours in _NSE
+        for symbol, name, kind, isin, tick_size, hours, charges in _NSE
     ]
     Instrument.objects.bulk_create(
         rows,
         update_conflicts=True,
         unique_fields=["exchange", "tradingsymbol"],
-        update_fields=["name", "kind", "series", "isin", "tick_size", "lot_size", "session_class"],
+        update_fields=["name", "kind", "series", "isin", "tick_size", "lot_size", "session_class", "charge_class"],
     )
 
 
