@@ -128,6 +128,9 @@ class Exchange:
     def _read(self, connection: socket.socket) -> HttpAnswer:
         response = http.client.HTTPResponse(connection, method=self._method)
         response.begin()
+        if response.length is None and not response.chunked:
+            # Without a length the end of the connection would end the answer, and a cut one would look whole.
+            raise http.client.HTTPException("the answer does not say how long it is")
         body = response.read(LARGEST_BODY_BYTES)
         if response.length:
             raise http.client.IncompleteRead(body, response.length)
