@@ -76,7 +76,7 @@ PLANS: tuple[dict[str, Any], ...] = (
 )
 
 
-def seed_plans() -> int:
+def seed() -> int:
     """Create the plans that are missing and leave the others as staff set them; return how many were made."""
     made = 0
     for row in PLANS:
