@@ -4,7 +4,7 @@ import os
 
 from celery import Celery
 from celery.signals import setup_logging
-from kombu import Queue
+from kombu.entity import Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "arun_saas.settings.development")
 
@@ -44,7 +44,10 @@ app.conf.update(
     task_ignore_result=True,
     task_store_errors_even_if_ignored=False,
     task_default_queue="default",
-    task_queues=[Queue(name) for name in ("orders", "reconcile", "cycles", "market", "default")],
+    task_queues=[
+        Queue(name)  # type: ignore[no-untyped-call]
+        for name in ("orders", "reconcile", "cycles", "market", "default")
+    ],
     task_create_missing_queues=False,
     beat_schedule=BEAT_SCHEDULE,
     timezone="UTC",

@@ -15,7 +15,7 @@ class AliasRouter:
     db_for_write = db_for_read
 
     def allow_relation(self, obj1: Any, obj2: Any, **hints: Any) -> bool | None:
-        return (obj1._meta.app_label == SANDBOX_APP) == (obj2._meta.app_label == SANDBOX_APP)
+        return bool((obj1._meta.app_label == SANDBOX_APP) == (obj2._meta.app_label == SANDBOX_APP))
 
     def allow_migrate(self, db: str, app_label: str, model_name: str | None = None, **hints: Any) -> bool:
         if db == "sandbox":

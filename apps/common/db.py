@@ -110,8 +110,8 @@ class TenantModel(models.Model):
     class Meta:
         abstract = True
 
-    def save(self, **kwargs: Any) -> None:  # type: ignore[override]
-        if self.tenant_id is None:
+    def save(self, **kwargs: Any) -> None:
+        if getattr(self, "tenant_id", None) is None:
             self.tenant_id = require_tenant_id()
         super().save(**kwargs)
 

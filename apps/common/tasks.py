@@ -5,7 +5,7 @@ from celery import shared_task
 from apps.common import heartbeats
 
 
-@shared_task  # type: ignore[untyped-decorator]
+@shared_task
 def beat_heartbeat(component: str) -> None:
     """Note that the worker of this queue is alive, and so is beat, which sent this message a moment ago.
 

@@ -4,8 +4,9 @@ Every state of an order is guarded twice, by `apps.engine.execution.states` and 
 the same arrows. Nothing here is deleted: a wrong turn stays readable.
 """
 
-from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
+from typing import Any
 
 from django.db import models
 from django.db.models import F, Func, Q, Value
@@ -16,9 +17,9 @@ from apps.engine.execution.states import FINAL
 from apps.engine.model import choices as words
 
 
-def choices_of(enum: type[words.OrderState] | type[words.Purpose] | type) -> list[tuple[str, str]]:  # type: ignore[type-arg]
+def choices_of(enum: type[StrEnum]) -> list[tuple[str, str]]:
     """Return Django choices of one of the engine's closed sets."""
-    return [(str(member.value), str(member.value)) for member in enum]  # type: ignore[attr-defined]
+    return [(member.value, member.value) for member in enum]
 
 
 class ClockTimestamp(Func):
@@ -28,7 +29,11 @@ class ClockTimestamp(Func):
     output_field = models.DateTimeField()
 
 
-MONEY = {"max_digits": 18, "decimal_places": 4}
+def money(**options: Any) -> "models.DecimalField[Any, Any]":
+    """Return a field of rupees, or rupees per share, to four decimals."""
+    return models.DecimalField(max_digits=18, decimal_places=4, **options)
+
+
 LIVE_STATES = [str(state) for state in words.OrderState if state not in FINAL and state is not words.OrderState.DEAD]
 IN_FLIGHT_STATES = [str(words.OrderState.SENDING), str(words.OrderState.UNKNOWN), str(words.OrderState.PARKED)]
 
@@ -41,7 +46,7 @@ class Bot(TenantModel):
     strategy = models.CharField(max_length=40, default="rsi_reversion")
     strategy_version = models.PositiveIntegerField(default=1)
     parameters = TenantForeignKey("trading.ParameterSet", null=True, related_name="+")
-    allocated_capital = models.DecimalField(**MONEY, help_text="Rupees the bot may have in positions.")
+    allocated_capital = money(help_text="Rupees the bot may have in positions.")
     created_at = models.DateTimeField(db_default=Now())
     archived_at = models.DateTimeField(null=True, blank=True)
 
@@ -264,17 +269,13 @@ class Position(TenantModel):
     bot = TenantForeignKey(Bot, related_name="positions")
     instrument = models.ForeignKey("market.Instrument", on_delete=models.PROTECT, related_name="+")
     quantity = models.PositiveIntegerField(default=0, help_text="Shares still held.")
-    average_price = models.DecimalField(**MONEY, default=Decimal(0), help_text="Rupees per share, entries only.")
-    realized_pnl = models.DecimalField(
-        **MONEY, default=Decimal(0), help_text="Rupees, after charges of the shares sold."
-    )
-    charges = models.DecimalField(**MONEY, default=Decimal(0), help_text="Rupees of all its fills.")
-    entry_charges = models.DecimalField(
-        **MONEY, default=Decimal(0), help_text="Rupees that buying the open shares cost."
-    )
-    highest_price = models.DecimalField(**MONEY, null=True, help_text="Highest price seen since entry.")
-    stop_price = models.DecimalField(**MONEY, null=True, help_text="The customer's own stop; empty: by the rule.")
-    target_price = models.DecimalField(**MONEY, null=True, help_text="The customer's own target; empty: by the rule.")
+    average_price = money(default=Decimal(0), help_text="Rupees per share, entries only.")
+    realized_pnl = money(default=Decimal(0), help_text="Rupees, after charges of the shares sold.")
+    charges = money(default=Decimal(0), help_text="Rupees of all its fills.")
+    entry_charges = money(default=Decimal(0), help_text="Rupees that buying the open shares cost.")
+    highest_price = money(null=True, help_text="Highest price seen since entry.")
+    stop_price = money(null=True, help_text="The customer's own stop; empty: by the rule.")
+    target_price = money(null=True, help_text="The customer's own target; empty: by the rule.")
     opened_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True)
 
@@ -309,10 +310,10 @@ class OrderIntent(TenantModel):
     product = models.CharField(max_length=4, choices=choices_of(words.Product), default=words.Product.CNC)
     validity = models.CharField(max_length=4, choices=choices_of(words.Validity), default=words.Validity.DAY)
     quantity = models.PositiveIntegerField()
-    limit_price = models.DecimalField(**MONEY, null=True)
-    trigger_price = models.DecimalField(**MONEY, null=True)
+    limit_price = money(null=True)
+    trigger_price = money(null=True)
     protection_percent = models.DecimalField(max_digits=6, decimal_places=3, null=True)
-    reserved_cash = models.DecimalField(**MONEY, default=Decimal(0), help_text="Rupees held back while it is alive.")
+    reserved_cash = money(default=Decimal(0), help_text="Rupees held back while it is alive.")
     expires_at = models.DateTimeField(help_text="Business time after which it must not be sent.")
 
     state = models.CharField(max_length=12, choices=choices_of(words.OrderState), default=words.OrderState.NEW)
@@ -324,7 +325,7 @@ class OrderIntent(TenantModel):
     broker_order_id = models.CharField(max_length=64, blank=True)
     filled_quantity = models.PositiveIntegerField(default=0, help_text="From booked fills.")
     observed_filled = models.PositiveIntegerField(default=0, help_text="What the order book says; never falls.")
-    average_price = models.DecimalField(**MONEY, null=True)
+    average_price = money(null=True)
     unknown_since = models.DateTimeField(null=True, help_text="Database time.")
     sockets_closed_at = models.DateTimeField(
         null=True, help_text="Database time from which no byte of it can leave; W counts from here."
@@ -485,8 +486,8 @@ class Fill(TenantModel):
     trade_id = models.CharField(max_length=64)
     side = models.CharField(max_length=4, choices=choices_of(words.Side))
     quantity = models.PositiveIntegerField()
-    price = models.DecimalField(**MONEY)
-    charges = models.DecimalField(**MONEY)
+    price = money()
+    charges = money()
     traded_at = models.DateTimeField()
     booked_at = models.DateTimeField(db_default=ClockTimestamp())
 
@@ -509,7 +510,7 @@ class AccountState(TenantModel):
     """What is known of a connection's account. Its row lock is short and serializes cash reservations and folds."""
 
     connection = TenantOneToOneField("brokers.BrokerConnection", related_name="account_state")
-    cash = models.DecimalField(**MONEY, null=True, help_text="Deployable rupees by the broker.")
+    cash = money(null=True, help_text="Deployable rupees by the broker.")
     cash_read_at = models.DateTimeField(null=True, help_text="Database time.")
     reconciled_at = models.DateTimeField(null=True, help_text="Database time of the last complete reconciliation.")
     failing_since = models.DateTimeField(null=True, help_text="Database time since when its books cannot be read.")
@@ -570,11 +571,6 @@ class EntryFreeze(TenantModel):
         return f"{self.instrument_id}: {self.reason}"
 
 
-def age_seconds(at: datetime | None, now: datetime) -> float | None:
-    """Return how old a moment is, or None where it is unknown."""
-    return None if at is None else (now - at).total_seconds()
-
-
 class PriceLevel(models.Model):
     """A price at which an open position wants to be looked at. Written in the fold's own transaction.
 
@@ -591,7 +587,7 @@ class PriceLevel(models.Model):
     instrument = models.ForeignKey("market.Instrument", on_delete=models.PROTECT, related_name="+")
     kind = models.CharField(max_length=40, help_text="The exit rule the level belongs to.")
     direction = models.CharField(max_length=5, choices=Direction)
-    price = models.DecimalField(**MONEY)
+    price = money()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant", "position_id", "kind"], name="price_level_once")]

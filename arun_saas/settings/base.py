@@ -3,6 +3,7 @@
 import os
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from arun_saas import env
 
@@ -124,7 +125,7 @@ REDIS_URL = env.text("REDIS_URL")
 
 
 def _redis_database(name: str, index: int) -> str:
-    return env.text(name, f"{REDIS_URL.rsplit('/', 1)[0] if REDIS_URL.count('/') > 2 else REDIS_URL}/{index}")
+    return env.text(name, urlsplit(REDIS_URL)._replace(path=f"/{index}").geturl())
 
 
 REDIS_CACHE_URL = _redis_database("REDIS_CACHE_URL", 1)

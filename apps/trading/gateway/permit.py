@@ -127,12 +127,12 @@ def lock_run_control(bot: Bot) -> None:
                 'SELECT 1 FROM "trading_platformcontrol" WHERE scope = %s AND key = %s FOR SHARE', [scope, key]
             )
             _require_row(cursor.fetchone(), f"{scope} {key}")
-        for scope, scope_id in ((RunControl.Scope.TENANT, bot.tenant_id), (RunControl.Scope.BOT, bot.pk)):
+        for own_scope, scope_id in ((RunControl.Scope.TENANT, bot.tenant_id), (RunControl.Scope.BOT, bot.pk)):
             cursor.execute(
                 'SELECT 1 FROM "trading_runcontrol" WHERE tenant_id = %s AND scope = %s AND scope_id = %s FOR SHARE',
-                [bot.tenant_id, scope, scope_id],
+                [bot.tenant_id, own_scope, scope_id],
             )
-            _require_row(cursor.fetchone(), f"{scope} {scope_id}")
+            _require_row(cursor.fetchone(), f"{own_scope} {scope_id}")
 
 
 def _require_row(row: object, name: str) -> None:

@@ -31,7 +31,7 @@ def bot_create(
     actor: str,
 ) -> Bot:
     """Make a bot that is stopped: it trades only once its owner starts it."""
-    bot = Bot.objects.create(
+    bot: Bot = Bot.objects.create(
         connection=connection,
         name=name,
         strategy_version=STRATEGY_VERSION,

@@ -108,8 +108,9 @@ def position_fold(position: Position) -> Position:
 
 def _position_of(intent: OrderIntent, trade: BrokerFill) -> Position:
     if intent.position_id is not None:
-        return Position.objects.select_for_update().get(pk=intent.position_id)
-    position = (
+        lot: Position = Position.objects.select_for_update().get(pk=intent.position_id)
+        return lot
+    position: Position | None = (
         Position.objects.select_for_update()
         .filter(connection_id=intent.connection_id, instrument_id=intent.instrument_id, closed_at=None)
         .first()

@@ -290,7 +290,9 @@ def _closing_of(intent: OrderIntent) -> datetime | None:
     A sender that is dead has closed it. One that is alive and not held still has closed it by its own deadline, once
     its lease and its answer's time are over. Of a sender on another host nothing is known, and the order is parked.
     """
-    attempt = OrderAttempt.objects.filter(intent=intent, kind="PLACE").order_by("-permitted_at").first()
+    attempt: OrderAttempt | None = (
+        OrderAttempt.objects.filter(intent=intent, kind="PLACE").order_by("-permitted_at").first()
+    )
     if attempt is None:
         return None
     if attempt.closed_at is not None:

@@ -7,7 +7,7 @@ last check to its hand-over), lists what had left, and acknowledges. Nothing is 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -81,7 +81,7 @@ def stop_request(
         reason=reason[:200],
     )
     StopRequest.objects.bulk_create([request], ignore_conflicts=True)
-    request = StopRequest.objects.get(request_id=request_id)
+    request = _recorded(request_id)
     audit.record(
         "run_level.set",
         actor=actor,
@@ -94,6 +94,11 @@ def stop_request(
             work_schedule(WorkItem.Kind.CYCLE, bot_id)  # a stopped bot is looked at once a minute only
     events.publish("StopRequested", tenant_id=tenant_id, data=_facts(request))
     return request
+
+
+def _recorded(request_id: UUID) -> StopRequest:
+    recorded: StopRequest = StopRequest.objects.get(request_id=request_id)
+    return recorded
 
 
 def run_control_ensure(scope: RunControl.Scope, scope_id: UUID) -> None:
@@ -189,7 +194,7 @@ def _unproven_attempts(stop: StopRequest) -> list[OrderAttempt]:
     ]
 
 
-def _is_over(attempt: OrderAttempt, latest: object) -> bool:
+def _is_over(attempt: OrderAttempt, latest: datetime) -> bool:
     outcome = fate(attempt.process)
     if outcome is Fate.DEAD:
         return True
