@@ -20,7 +20,7 @@ run: $(base_hash) ## Run everything on this machine (PORT=8000, ARUN_DATA=.arun)
 
 test: check ## Run every check and test, with coverage
 	@$(BIN)/coverage erase
-	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --cov --cov-report= $(ARGS)
+	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup --cov --cov-report= $(ARGS)
 	@$(BIN)/coverage report
 
 check: $(dev_hash) ## Lint, types, import contracts, missing migrations

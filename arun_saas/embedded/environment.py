@@ -54,6 +54,8 @@ def base_environment(home: Home, *, port: int, ports: Mapping[str, int]) -> dict
         "ARUN_DEMO_PASSWORD": given.get("ARUN_DEMO_PASSWORD") or kept["demo_password"],
         "DJANGO_SETTINGS_MODULE": given.get("DJANGO_SETTINGS_MODULE") or "arun_saas.settings.development",
         "PYTHONUNBUFFERED": "1",
+        # As root the run says so once itself, instead of each Celery worker at length.
+        "PYTHONWARNINGS": given.get("PYTHONWARNINGS") or "ignore:You're running the worker with superuser privileges",
         # A celery worker that is told to stop lets its tasks finish for a while instead of dropping them.
         "REMAP_SIGTERM": "SIGQUIT",
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), given.get("PATH", os.defpath)]),

@@ -31,7 +31,8 @@ FAILED = 1
 SERVER_SECONDS = 60.0
 PREPARE_SECONDS = 600.0
 READY_SECONDS = 90.0
-HEALTH_SECONDS = 2.0
+HEALTH_SECONDS = 3.0
+HEALTH_EVERY_SECONDS = 0.5
 HTTP_OK = 200
 # First what makes new work, then what carries it out, then what those talk to. A process in no stage stops first.
 LATER_STAGES = (("gateway",), ("relay",), ("sandbox",), (VALKEY,), (POSTGRES,))
@@ -49,12 +50,15 @@ class EmbeddedRun:
         self._supervisor = Supervisor(home, self._console)
         self._environment: dict[str, str] = {}
         self._missing = ["web"]
+        self._next_look = 0.0
 
     def run(self) -> None:
         """Bring everything up and keep it up until a signal asks to stop. Nothing is left when this returns."""
         began = time.monotonic()
         make_folder(self._home.folder / "static")
         self._supervisor.listen_to_signals()
+        if os.geteuid() == 0:
+            self._console.say("running as root; PostgreSQL has a user of its own, the other processes do not")
         guard = Guard.start(self._home)
         try:
             self._start_cache()
@@ -125,7 +129,7 @@ class EmbeddedRun:
             self._supervisor.add(Child(name=name, launch=launch, stop_seconds=STOP_SECONDS.get(name, 10.0)))
 
     def _announce(self, began: float) -> None:
-        is_ready = self._supervisor.step_until(self._is_healthy, seconds=READY_SECONDS, step=0.25)
+        is_ready = self._supervisor.step_until(self._is_healthy, seconds=READY_SECONDS)
         address = f"http://localhost:{self._port}"
         seconds = time.monotonic() - began
         lines = [
@@ -138,6 +142,10 @@ class EmbeddedRun:
         self._console.banner(lines)
 
     def _is_healthy(self) -> bool:
+        """Ask the web process, at most every half second however often this is called."""
+        if time.monotonic() < self._next_look:
+            return False
+        self._next_look = time.monotonic() + HEALTH_EVERY_SECONDS
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=HEALTH_SECONDS)
         try:
             connection.request("GET", "/health/ready")
