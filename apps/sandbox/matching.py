@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from apps.common import clock
 from apps.engine.model.choices import Observation, OrderType, Side, Validity
-from apps.engine.simulation.market import unix_second
+from apps.engine.simulation.market import SimulatedInstrument, unix_second
 from apps.engine.simulation.matcher import Execution, MatchResult, MatchRules, RestingOrder, match
 from apps.sandbox import prices
 from apps.sandbox.charges import order_charges
@@ -61,14 +61,14 @@ def order_match(account: Account, order: Order, at: datetime, *, mark: bool = Fa
     seen = order.matched_until
     while seen < until and order.status in WORKING:
         chunk_end = min(seen + _CHUNK_SECONDS, until)
-        steps = prices.steps(instrument, after=seen, until=chunk_end)
-        result = match(
-            _resting(order, instrument.tick_size, instrument.lot_size), steps, rules=rules, expires_at=order.expires_at
-        )
-        if _changes(order, result):
-            order.matched_until = chunk_end
-            _apply(account, order, result)
-            trades += len(result.executions)
+        if _may_change(order, instrument, seen, chunk_end):
+            resting = _resting(order, instrument.tick_size, instrument.lot_size)
+            steps = prices.steps(instrument, after=seen, until=chunk_end)
+            result = match(resting, steps, rules=rules, expires_at=order.expires_at)
+            if _changes(order, result):
+                order.matched_until = chunk_end
+                _apply(account, order, result)
+                trades += len(result.executions)
         seen = chunk_end
     if mark or seen - order.matched_until > _IDLE_MARK_SECONDS:
         order.matched_until = max(seen, order.matched_until)
@@ -135,6 +135,18 @@ def _resting(order: Order, tick_size: Decimal, lot_size: int) -> RestingOrder:
         tick_size=tick_size,
         lot_size=lot_size,
     )
+
+
+def _may_change(order: Order, instrument: SimulatedInstrument, after: int, until: int) -> bool:
+    """Return False when the seconds' extremes alone show that the order sleeps through them."""
+    if order.validity == Validity.IOC or until >= unix_second(order.expires_at):
+        return True
+    low, high = prices.extremes(instrument, after=after, until=until)
+    is_buy = order.side == Side.BUY
+    if order.trigger_price is not None and not order.is_triggered:
+        return high >= order.trigger_price if is_buy else low <= order.trigger_price
+    limit = order.limit_price or order.worst_price
+    return low <= limit if is_buy else high >= limit
 
 
 def _changes(order: Order, result: MatchResult) -> bool:

@@ -1,13 +1,20 @@
 """Where the venue's prices come from. Only the simulated exchange has any here."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
+from functools import lru_cache
 
 import numpy as np
 from django.conf import settings
+from numpy.typing import NDArray
 
 from apps.engine.simulation import market
 from apps.engine.simulation.market import SimulatedInstrument
 from apps.engine.simulation.matcher import PriceStep
+
+_BLOCK_SECONDS = 256
+_KEPT_BLOCKS = 1_024  # 4 KiB each
+Ticks = NDArray[np.int64]
 
 
 def seed() -> int:
@@ -22,14 +29,31 @@ def find_instrument(exchange: str, tradingsymbol: str) -> SimulatedInstrument | 
 
 def steps(instrument: SimulatedInstrument, *, after: int, until: int) -> list[PriceStep]:
     """Return one step for each Unix second with after < second <= until, oldest first."""
-    if until <= after:
-        return []
-    seconds = np.arange(after + 1, until + 1, dtype=np.int64)
-    ticks = market.price_ticks(seed(), instrument, seconds).tolist()
-    volumes = market.traded_volume(seed(), instrument, seconds).tolist()
+    ticks, volumes = _path(instrument, after, until)
     return [
         PriceStep(
             at=datetime.fromtimestamp(after + 1 + offset, tz=UTC), price=tick * instrument.tick_size, volume=volume
         )
-        for offset, (tick, volume) in enumerate(zip(ticks, volumes, strict=True))
+        for offset, (tick, volume) in enumerate(zip(ticks.tolist(), volumes.tolist(), strict=True))
     ]
+
+
+def extremes(instrument: SimulatedInstrument, *, after: int, until: int) -> tuple[Decimal, Decimal]:
+    """Return the lowest and the highest price of the Unix seconds with after < second <= until (at least one)."""
+    ticks, _ = _path(instrument, after, until)
+    return int(ticks.min()) * instrument.tick_size, int(ticks.max()) * instrument.tick_size
+
+
+def _path(instrument: SimulatedInstrument, after: int, until: int) -> tuple[Ticks, Ticks]:
+    """Return ticks and volumes of the seconds, put together from blocks that many orders share."""
+    first, last = after + 1, max(until, after)
+    blocks = [_block(seed(), instrument, index) for index in range(first // _BLOCK_SECONDS, last // _BLOCK_SECONDS + 1)]
+    start = first - first // _BLOCK_SECONDS * _BLOCK_SECONDS
+    wanted = slice(start, start + last - after)
+    return np.concatenate([ticks for ticks, _ in blocks])[wanted], np.concatenate([sold for _, sold in blocks])[wanted]
+
+
+@lru_cache(maxsize=_KEPT_BLOCKS)
+def _block(of_seed: int, instrument: SimulatedInstrument, index: int) -> tuple[Ticks, Ticks]:
+    seconds = np.arange(index * _BLOCK_SECONDS, (index + 1) * _BLOCK_SECONDS, dtype=np.int64)
+    return market.price_ticks(of_seed, instrument, seconds), market.traded_volume(of_seed, instrument, seconds)
