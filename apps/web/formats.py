@@ -21,7 +21,7 @@ _SMALL_AGE_SECONDS = 2
 def grouped(digits: str) -> str:
     """Return whole digits in Indian groups: the last three, then pairs."""
     head, tail = digits[:-3], digits[-3:]
-    pairs = []
+    pairs: list[str] = []
     while head:
         head, pair = head[:-2], head[-2:]
         pairs.insert(0, pair)
@@ -41,7 +41,7 @@ def inr(value: Decimal | int | None, *, signed: bool = False, places: int = 2) -
     """Return rupees, such as ₹12,34,567.00; `signed` writes the plus sign of a gain too."""
     if value is None:
         return UNKNOWN
-    text = number(abs(value), places=places)
+    text = number(abs(Decimal(value)), places=places)
     rounded = Decimal(value).quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN)
     sign = MINUS if rounded < 0 else "+" if signed and rounded > 0 else ""
     return f"{sign}₹{text}"

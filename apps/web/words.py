@@ -142,17 +142,15 @@ REASON_WORDS: Mapping[Reason, ReasonWords] = {
         "Waiting: the market is {phase:word}.", "Trade only in the continuous session. The market was {phase:word}."
     ),
     _R.INSTRUMENT_OFF: ReasonWords(
-        "Not watched: you switched this share off.", "A share that is switched off is not bought. What is held is "
-        "still sold by the rule."
+        "Not watched: you switched this share off.",
+        "A share that is switched off is not bought. What is held is still sold by the rule.",
     ),
     # Blocked by the trading state.
     _R.ENTRIES_PAUSED: ReasonWords(
         "Not buying: entries are paused.", "While entries are paused ARUN buys nothing and still sells by the rule."
     ),
     _R.STOPPED: ReasonWords("Not trading: the bot is stopped.", _STOPS),
-    _R.FLATTENING: ReasonWords(
-        "Not trading by the rule: the bot is selling everything it bought.", _STOPS
-    ),
+    _R.FLATTENING: ReasonWords("Not trading by the rule: the bot is selling everything it bought.", _STOPS),
     _R.REVOKED: ReasonWords(
         "Not trading: the broker session was ended.", "No order of any kind leaves ARUN until you start the bot again."
     ),
@@ -215,7 +213,9 @@ REASON_WORDS: Mapping[Reason, ReasonWords] = {
     ),
     _R.RSI_UNKNOWN: ReasonWords("Not judged: the RSI could not be computed.", _DATA),
     # Blocked by quotes.
-    _R.QUOTE_MISSING: ReasonWords("Not judged: there is no current price.", "Without a price there is no order. " + _DATA),
+    _R.QUOTE_MISSING: ReasonWords(
+        "Not judged: there is no current price.", "Without a price there is no order. " + _DATA
+    ),
     _R.QUOTE_STALE: ReasonWords(
         "Not judged: the last price is {age_seconds:n} s old.",
         "A price older than {max_age_seconds:n} s is not traded on. It was {age_seconds:n} s old.",
@@ -230,7 +230,8 @@ REASON_WORDS: Mapping[Reason, ReasonWords] = {
         "Not trading: {fact:word} is not known.", "Unknown means no. ARUN goes on once {fact:word} is known."
     ),
     _R.FACT_INVALID: ReasonWords(
-        "Not trading: {fact:word} cannot be right.", "ARUN read {got} as {fact:word}, which cannot be. It sends nothing."
+        "Not trading: {fact:word} cannot be right.",
+        "ARUN read {got} as {fact:word}, which cannot be. It sends nothing.",
     ),
     # Blocked by an entry filter.
     _R.CHARGE_GATE: ReasonWords(
@@ -257,9 +258,7 @@ REASON_WORDS: Mapping[Reason, ReasonWords] = {
         "Not buying: the price limit of {limit_price:rs} is outside the exchange's band.",
         "The exchange takes prices from {lower_band:rs} to {upper_band:rs} today.",
     ),
-    _R.NOT_SELLABLE: ReasonWords(
-        "Not buying: it could not be sold later.", "What cannot be sold again is not bought."
-    ),
+    _R.NOT_SELLABLE: ReasonWords("Not buying: it could not be sold later.", "What cannot be sold again is not bought."),
     # Blocked by size or risk.
     _R.BELOW_ONE_LOT: ReasonWords(
         "Not buying: {amount:rs} is too little for one order.",
@@ -272,12 +271,8 @@ REASON_WORDS: Mapping[Reason, ReasonWords] = {
     _R.ALLOCATED_CAPITAL: ReasonWords(
         "Not buying: {need:rs} needed, {have:rs} of the money for {scope:word} is left.", _LIMIT
     ),
-    _R.TRADE_CAP: ReasonWords(
-        "Not buying: {need:rs} is more than the {limit:rs} allowed for one order.", _LIMIT
-    ),
-    _R.MAX_POSITIONS: ReasonWords(
-        "Not buying: {have:n} of at most {limit:n} shares are held in {scope:word}.", _LIMIT
-    ),
+    _R.TRADE_CAP: ReasonWords("Not buying: {need:rs} is more than the {limit:rs} allowed for one order.", _LIMIT),
+    _R.MAX_POSITIONS: ReasonWords("Not buying: {have:n} of at most {limit:n} shares are held in {scope:word}.", _LIMIT),
     _R.INSTRUMENT_EXPOSURE: ReasonWords(
         "Not buying: it would make {need:rs} in one share; {limit:rs} is allowed in {scope:word}.", _LIMIT
     ),
@@ -290,9 +285,7 @@ REASON_WORDS: Mapping[Reason, ReasonWords] = {
     _R.ORDERS_PER_DAY: ReasonWords(
         "Not buying: {have:n} of at most {limit:n} orders were sent today by {scope:word}.", _LIMIT
     ),
-    _R.LOSS_STREAK: ReasonWords(
-        "Not buying: {have:n} losses in a row; {scope:word} pauses after {limit:n}.", _LIMIT
-    ),
+    _R.LOSS_STREAK: ReasonWords("Not buying: {have:n} losses in a row; {scope:word} pauses after {limit:n}.", _LIMIT),
     _R.FREEZE_QUANTITY: ReasonWords(
         "Not buying: {quantity:shares} are more than the exchange takes in one order.",
         "The exchange takes at most {limit:shares} in one order.",
@@ -422,7 +415,11 @@ _FORMATTER = _SentenceFormatter()
 def sentence_of(reason: str, numbers: Numbers) -> str:
     """Return the one plain sentence of a decision. A reason that this version does not know is said as such."""
     words = _words_of(reason)
-    return f"Decided for a reason this page has no words for ({reason})." if words is None else _fill(words.sentence, numbers)
+    return (
+        f"Decided for a reason this page has no words for ({reason})."
+        if words is None
+        else _fill(words.sentence, numbers)
+    )
 
 
 def rule_of(reason: str, numbers: Numbers) -> str:
@@ -568,19 +565,45 @@ PURPOSE_WORDS: Mapping[Purpose, str] = {
 }
 
 EVENT_WORDS: Mapping[str, str] = {
+    # Moves between states, and what was noted without one.
     "recorded": "Written down, with its key",
     "permitted": "Allowed to leave",
     "accepted": "Taken by the broker",
     "refused": "Refused by the broker",
-    "no_answer": "Sent, and no answer came in time",
+    "no_answer": "Sent, and no answer came in time; checking with the broker",
     "not_sent": "Could not be sent; nothing left",
+    "sender_lost": "The process that had it went away; checking with the broker",
+    "permit_not_used": "Its permit ran out before it was sent; nothing left",
+    "late_answer": "A late answer came in; kept as evidence",
+    "book": "Seen in the broker's order book",
+    "seen_late": "Believed absent, and then seen in the broker's order book",
+    "absent": "Not in the broker's order book, which was read whole: it is not there",
+    "exit_absent": "Not in the broker's order book so far; a new sale may take its place",
+    "exit_released": "A new sale may take its place",
+    "unknown_word": "The broker used a word that ARUN does not know",
+    "day_over": "The trading day ended",
+    "superseded": "Replaced by the order of a stop",
+    # Why a written-down order may not leave.
     "stopped": "Held back by a stop",
     "expired": "Its time ran out before it was sent",
-    "late_answer": "A late answer came in; kept as evidence",
-    "lease_expired": "The process that had it went away; checking with the broker",
-    "book": "Seen in the broker's order book",
-    "fill": "Filled in part or in full",
+    "already_held": "Held back: the share is held already",
+    "books_old": "Held back: the broker's books are not fresh",
+    "books_unread": "Held back: the broker's books could not be read",
+    "holdings_unread": "Held back: the broker's holdings could not be read",
+    "cash": "Held back: not enough free cash",
+    "claim_lost": "Another process took it over",
+    "frozen": "Held back: entries of this share are frozen",
+    "market_closed": "Held back: the market is closed",
+    "mode": "Held back: the connection's mode does not allow it",
+    "no_run_control": "Held back: it could not be proven that nobody stops it",
+    "not_working": "Too late: the order is not at work any more",
+    "nothing_to_sell": "Held back: the broker would sell nothing of it now",
+    "permit_expired": "Its permit ran out; nothing left",
+    "quarantine": "Held back: the books must agree with the broker first",
+    "session": "Held back: the broker session is not alive",
+    # Cancellations and changes.
     "cancel_asked": "Cancellation asked for",
+    "cancel_new": "Cancellation waits to be sent",
     "cancel_sending": "Cancellation on its way",
     "cancel_done": "Cancellation taken by the broker",
     "cancel_refused": "Cancellation refused by the broker",
@@ -643,3 +666,13 @@ LEVEL_WORDS: Mapping[RunLevel, LevelWords] = {
         "ARUN ends its session at the broker. Nothing leaves any more: no purchase, no sale, no cancellation.",
     ),
 }
+
+
+def skip_words(reason: str | None) -> str:
+    """Return why a look at the market was skipped."""
+    return _word(reason) if reason else "no reason given"
+
+
+def exit_rule_words(reason: str) -> str:
+    """Return the rule that asked for an exit."""
+    return _word(reason) if reason else ""

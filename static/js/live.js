@@ -1,6 +1,6 @@
 // The live socket. It only hints: every message has a number of the tenant's stream, a missing number is fetched, and
-// what changed is read again from the server as a fragment. An element with data-live="Word Word" is read again when
-// an event whose kind contains one of the words arrives; it must have hx-get and hx-trigger="refresh".
+// what changed is read again from the server as a fragment. An element with data-live="word word" is read again when
+// an event whose kind contains one of the (lower-case) words arrives; it must have hx-get and hx-trigger="refresh".
 
 import { duration } from "./words.js";
 
@@ -46,7 +46,8 @@ function updateMark() {
 const pending = new Map();
 
 function wants(element, kind) {
-  return element.dataset.live.split(" ").some((word) => kind.includes(word));
+  const name = kind.toLowerCase();
+  return element.dataset.live.split(" ").some((word) => name.includes(word));
 }
 
 // A list that the reader has scrolled into, or has a row of open, is not replaced under the eyes: a chip counts instead.
@@ -125,6 +126,7 @@ async function fillGap(upTo) {
 }
 
 async function take(message) {
+  if (message.kind === "tick") return;
   if (message.kind === "hello" || message.kind === "beat") {
     if (lastSeq === null) lastSeq = message.seq;
     else if (message.seq > lastSeq) await fillGap(message.seq);

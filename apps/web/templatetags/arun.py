@@ -74,7 +74,11 @@ def business_now() -> str:
 
 @register.inclusion_tag("elements/money.html")
 def money(value: Decimal | None, *, short: bool = False) -> dict[str, object]:
-    return {"value": value, "text": formats.inr_short(value) if short else formats.inr(value), "full": formats.inr(value)}
+    return {
+        "value": value,
+        "text": formats.inr_short(value) if short else formats.inr(value),
+        "full": formats.inr(value),
+    }
 
 
 @register.inclusion_tag("elements/pnl.html")

@@ -1,0 +1,343 @@
+"""The bot cards and the readiness strip of Home."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Count, OuterRef, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce, Concat
+
+from apps.brokers.choices import SessionState
+from apps.brokers.models import BrokerConnection
+from apps.common.models import WorkItem
+from apps.engine.model.choices import RunLevel
+from apps.engine.model.params import StrategyParams
+from apps.market import calendar
+from apps.market.quotes import CachedQuote
+from apps.trading.models import (
+    IN_FLIGHT_STATES,
+    AccountState,
+    Bot,
+    CycleRun,
+    EntryFreeze,
+    InstrumentConfig,
+    OrderIntent,
+    PlatformControl,
+    PlatformStopRequest,
+    Position,
+    StopRequest,
+)
+from apps.web import formats, words
+from apps.web.selectors.frame import business
+
+BOOKS_OLD_SECONDS = 60
+PRICE_OLD_SECONDS = 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelButton:
+    """One of a bot's buttons: where it leads, and whether the bot is there already."""
+
+    slug: str
+    words: words.LevelWords
+    is_current: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BotCard:
+    """A bot as its card shows it."""
+
+    id: UUID
+    name: str
+    mode: str
+    strategy_version: int
+    timeframe: str
+    capital: Decimal
+    instruments: int
+    open_positions: int
+    level: RunLevel
+    state: str
+    state_kind: str
+    promise: str
+    stop_id: UUID | None
+    is_draining: bool
+    in_flight: int
+    held_by: str
+    next_cycle_at: datetime | None
+    last_cycle_at: datetime | None
+    last_cycle_text: str
+    buttons: tuple[LevelButton, ...]
+    revoke_slug: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BotFacts:
+    """A bot with all that its card and the readiness strip need beside its row."""
+
+    bot: Bot
+    next_cycle_at: datetime | None
+    last_cycle_due_at: datetime | None
+    last_cycle_state: str | None
+    last_cycle_reason: str | None
+    open_positions: int
+    in_flight: int
+    watched_ids: list[UUID]
+    frozen: int
+    platform_level: int
+    broker_level: int
+    strategy_level: int
+
+
+LEVEL_SLUGS = {
+    RunLevel.RUNNING: "start",
+    RunLevel.PAUSE_ENTRIES: "pause",
+    RunLevel.STOP: "stop",
+    RunLevel.FLATTEN: "flatten",
+    RunLevel.REVOKE: "revoke",
+}
+SLUG_LEVELS = {slug: level for level, slug in LEVEL_SLUGS.items()}
+_CARD_LEVELS = (RunLevel.RUNNING, RunLevel.PAUSE_ENTRIES, RunLevel.STOP, RunLevel.FLATTEN)
+_SCOPE_WORDS = {
+    PlatformControl.Scope.PLATFORM: "ARUN's operator, for everybody",
+    PlatformControl.Scope.BROKER: "ARUN's operator, for this broker",
+    PlatformControl.Scope.STRATEGY: "ARUN's operator, for this version of the rule",
+}
+
+
+def _newest_platform_level(scope: str, key: Any) -> Coalesce:
+    newest = PlatformStopRequest.objects.filter(scope=scope, key=key).order_by("-epoch").values("level")[:1]
+    return Coalesce(Subquery(newest), int(RunLevel.RUNNING))
+
+
+def _count(rows: QuerySet[Any]) -> Coalesce:
+    counted = rows.order_by().values("bot_id").annotate(count=Count("*")).values("count")
+    return Coalesce(Subquery(counted), 0)
+
+
+def bots_with_facts() -> list[BotFacts]:
+    """Return the tenant's bots with everything that their cards and the strip need, in one query."""
+    last = CycleRun.objects.filter(bot_id=OuterRef("pk")).order_by("-due_at")
+    freezes = (
+        EntryFreeze.objects.filter(connection_id=OuterRef("connection_id"), cleared_at=None)
+        .order_by()
+        .values("connection_id")
+        .annotate(count=Count("*"))
+        .values("count")
+    )
+    due = WorkItem.objects.filter(
+        tenant_id=OuterRef("tenant_id"), kind=WorkItem.Kind.CYCLE, object_id=OuterRef("pk")
+    ).values("due_at")
+    rows = (
+        Bot.objects.filter(archived_at=None)
+        .select_related("connection__account_state", "parameters")
+        .annotate(
+            fact_next_cycle_at=Subquery(due[:1]),
+            fact_last_cycle_due_at=Subquery(last.values("due_at")[:1]),
+            fact_last_cycle_state=Subquery(last.values("state")[:1]),
+            fact_last_cycle_reason=Subquery(last.values("reason")[:1]),
+            fact_open_positions=_count(Position.objects.filter(bot_id=OuterRef("pk"), closed_at=None)),
+            fact_in_flight=_count(OrderIntent.objects.filter(bot_id=OuterRef("pk"), state__in=IN_FLIGHT_STATES)),
+            fact_watched_ids=ArraySubquery(
+                InstrumentConfig.objects.filter(bot_id=OuterRef("pk"), is_enabled=True).values("instrument_id")
+            ),
+            fact_frozen=Coalesce(Subquery(freezes), 0),
+            fact_platform_level=_newest_platform_level(PlatformControl.Scope.PLATFORM, ""),
+            fact_broker_level=_newest_platform_level(PlatformControl.Scope.BROKER, OuterRef("connection__broker")),
+            fact_strategy_level=_newest_platform_level(
+                PlatformControl.Scope.STRATEGY, Concat(OuterRef("strategy"), Value("@"), OuterRef("strategy_version"))
+            ),
+        )
+        .order_by("created_at")
+    )
+    return [_facts(row) for row in rows]
+
+
+def _facts(row: Any) -> BotFacts:
+    names = [field.name for field in fields(BotFacts) if field.name != "bot"]
+    return BotFacts(bot=row, **{name: getattr(row, f"fact_{name}") for name in names})
+
+
+def newest_stops() -> dict[UUID, StopRequest]:
+    """Return the newest request of each of the tenant's own scopes, by the scope's id, with its acknowledgement."""
+    rows = (
+        StopRequest.objects.select_related("acknowledgement")
+        .order_by("scope", "scope_id", "-epoch")
+        .distinct("scope", "scope_id")
+    )
+    return {row.scope_id: row for row in rows}
+
+
+def bot_card(facts: BotFacts, stops: dict[UUID, StopRequest]) -> BotCard:
+    """Return the card of a bot that `bots_with_facts` read."""
+    bot = facts.bot
+    own, tenant_wide = stops.get(bot.pk), stops.get(bot.tenant_id)
+    level, held_by = _effective(facts, own, tenant_wide)
+    deciding = own if own is not None and own.level == level else tenant_wide
+    draining = next((stop for stop in (own, tenant_wide) if stop is not None and not _is_acknowledged(stop)), None)
+    state_words = words.LEVEL_WORDS[level]
+    params = StrategyParams.from_json(bot.parameters.params) if bot.parameters else None
+    return BotCard(
+        id=bot.pk,
+        name=bot.name,
+        mode=str(bot.connection.mode).upper(),
+        strategy_version=bot.strategy_version,
+        timeframe=str(params.timeframe) if params else formats.UNKNOWN,
+        capital=bot.allocated_capital,
+        instruments=len(facts.watched_ids),
+        open_positions=facts.open_positions,
+        level=level,
+        state=_state_text(draining, level, facts.in_flight),
+        state_kind="accent" if draining else state_words.kind,
+        promise=state_words.promise,
+        stop_id=draining.pk if draining else (deciding.pk if deciding is not None else None),
+        is_draining=draining is not None,
+        in_flight=facts.in_flight,
+        held_by=held_by,
+        next_cycle_at=facts.next_cycle_at,
+        last_cycle_at=facts.last_cycle_due_at,
+        last_cycle_text=_last_cycle_text(facts),
+        buttons=tuple(
+            LevelButton(
+                slug=LEVEL_SLUGS[button],
+                words=words.LEVEL_WORDS[button],
+                is_current=own is not None and own.level == button,
+            )
+            for button in _CARD_LEVELS
+        ),
+        revoke_slug=LEVEL_SLUGS[RunLevel.REVOKE],
+    )
+
+
+def _is_acknowledged(stop: StopRequest) -> bool:
+    return hasattr(stop, "acknowledgement")
+
+
+def _effective(facts: BotFacts, own: StopRequest | None, tenant_wide: StopRequest | None) -> tuple[RunLevel, str]:
+    """Return the strictest level over the bot, and who set it when it was not the bot's own button."""
+    found = [
+        (facts.platform_level, _SCOPE_WORDS[PlatformControl.Scope.PLATFORM]),
+        (facts.broker_level, _SCOPE_WORDS[PlatformControl.Scope.BROKER]),
+        (facts.strategy_level, _SCOPE_WORDS[PlatformControl.Scope.STRATEGY]),
+        (tenant_wide.level if tenant_wide else 0, "a stop of the whole account"),
+        (own.level if own else 0, ""),
+    ]
+    level, held_by = max(found, key=lambda pair: (pair[0], pair[1] == ""))
+    return RunLevel(level), held_by if level > RunLevel.RUNNING else ""
+
+
+def _state_text(draining: StopRequest | None, level: RunLevel, in_flight: int) -> str:
+    if draining is not None:
+        return f"{words.LEVEL_WORDS[RunLevel(draining.level)].doing}, {in_flight} in flight"
+    return words.LEVEL_WORDS[level].state
+
+
+def _last_cycle_text(facts: BotFacts) -> str:
+    if facts.last_cycle_due_at is None:
+        return "not yet"
+    if facts.last_cycle_state == CycleRun.State.SKIPPED:
+        return f"skipped: {words.skip_words(facts.last_cycle_reason or '')}"
+    if facts.last_cycle_state == CycleRun.State.FAILED:
+        return "failed"
+    return ""
+
+
+# --- readiness --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadyItem:
+    """One light of the strip: its color, its name, and what it means in words. `at` is when it was last known."""
+
+    name: str
+    kind: str
+    text: str
+    at: datetime | None = None
+
+
+def readiness(facts: BotFacts, quotes: dict[UUID, CachedQuote], now: datetime) -> tuple[ReadyItem, ...]:
+    """Return the strip for the bot's connection; each light stands for something that is really looked at."""
+    bot = facts.bot
+    account: AccountState | None = getattr(bot.connection, "account_state", None)
+    return (
+        _session_item(bot.connection),
+        _books_item(account, now),
+        _funds_item(account),
+        _calendar_item(bot.connection, now),
+        _prices_item(facts, quotes, now),
+        _entries_item(facts),
+    )
+
+
+_SESSION_KINDS = {
+    SessionState.ALIVE: "good",
+    SessionState.UNKNOWN: "notice",
+    SessionState.DEGRADED: "notice",
+    SessionState.COMPETING: "notice",
+}
+
+
+def _session_item(connection: BrokerConnection) -> ReadyItem:
+    state = SessionState(connection.session_state)
+    kind = _SESSION_KINDS.get(state, "danger")
+    text = f"{connection.label}: {state.label.lower()}"
+    return ReadyItem(
+        name="Broker session",
+        kind=kind,
+        text=connection.session_message or text,
+        at=connection.session_checked_at,
+    )
+
+
+def _books_item(account: AccountState | None, now: datetime) -> ReadyItem:
+    if account is None or account.reconciled_at is None:
+        return ReadyItem(name="Books", kind="notice", text="Not compared with the broker yet")
+    at = business(account.reconciled_at)
+    if account.failing_since is not None:
+        return ReadyItem(name="Books", kind="danger", text="They cannot be read; ARUN buys nothing", at=at)
+    if account.is_quarantined:
+        return ReadyItem(name="Books", kind="notice", text="Being compared; ARUN buys nothing until they agree", at=at)
+    old = at is None or (now - at).total_seconds() > BOOKS_OLD_SECONDS
+    return ReadyItem(name="Books", kind="notice" if old else "good", text="Agree with the broker", at=at)
+
+
+def _funds_item(account: AccountState | None) -> ReadyItem:
+    if account is None or account.cash is None:
+        return ReadyItem(name="Free cash", kind="notice", text="Not known yet; ARUN buys nothing")
+    kind = "good" if account.cash > 0 else "notice"
+    return ReadyItem(name="Free cash", kind=kind, text=formats.inr(account.cash), at=business(account.cash_read_at))
+
+
+def _calendar_item(connection: BrokerConnection, now: datetime) -> ReadyItem:
+    exchange = connection.venue
+    if exchange in calendar.ALWAYS_OPEN:
+        return ReadyItem(name="Market", kind="good", text="Simulated, open round the clock")
+    reason = calendar.closed_reason(exchange, now)
+    if not reason:
+        return ReadyItem(name="Market", kind="good", text="Open")
+    opens_at = calendar.next_open(exchange, now)
+    text = f"Closed ({reason})" + (f", opens {formats.ist(opens_at)}" if opens_at else "")
+    return ReadyItem(name="Market", kind="notice", text=text)
+
+
+def _prices_item(facts: BotFacts, quotes: dict[UUID, CachedQuote], now: datetime) -> ReadyItem:
+    if not facts.watched_ids:
+        return ReadyItem(name="Prices", kind="notice", text="No share is switched on")
+    missing = sum(1 for instrument_id in facts.watched_ids if instrument_id not in quotes)
+    if missing:
+        return ReadyItem(
+            name="Prices", kind="notice", text=f"{missing} of {len(facts.watched_ids)} shares have none yet"
+        )
+    oldest = min(quotes[instrument_id].at for instrument_id in facts.watched_ids)
+    is_old = (now - oldest).total_seconds() > PRICE_OLD_SECONDS
+    text = "Too old to buy on" if is_old else f"All {len(facts.watched_ids)} shares have one"
+    return ReadyItem(name="Prices", kind="notice" if is_old else "good", text=text, at=oldest)
+
+
+def _entries_item(facts: BotFacts) -> ReadyItem:
+    if facts.frozen:
+        share = "share" if facts.frozen == 1 else "shares"
+        return ReadyItem(name="Entries", kind="notice", text=f"Held back for {facts.frozen} {share}")
+    return ReadyItem(name="Entries", kind="good", text="No share is held back")

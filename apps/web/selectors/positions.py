@@ -1,0 +1,189 @@
+"""Open positions with their prices, and today's fills."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from apps.engine.model.params import StrategyParams
+from apps.engine.model.snapshot import PositionSnapshot
+from apps.engine.strategies.exits import exit_levels
+from apps.market import calendar
+from apps.market.quotes import CachedQuote
+from apps.trading.models import Fill, Position
+
+_HUNDRED = Decimal(100)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """A price at which the rule would sell, and how far the last price is from it in percent of that price."""
+
+    price: Decimal
+    distance_percent: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionRow:
+    """One open lot as the table shows it. `pnl` is before the charges of selling; None where no price is known."""
+
+    id: UUID
+    bot_name: str
+    instrument: str
+    name: str
+    exchange: str
+    is_simulated: bool
+    quantity: int
+    average_price: Decimal
+    last_price: Decimal | None
+    price_at: datetime | None
+    value: Decimal | None
+    pnl: Decimal | None
+    pnl_percent: Decimal | None
+    charges: Decimal
+    stop: Level | None
+    target: Level | None
+    opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionsView:
+    """The table and its sums. A sum is None when one of its parts is unknown."""
+
+    rows: tuple[PositionRow, ...]
+    cost: Decimal
+    pnl: Decimal | None
+
+
+def open_positions() -> list[Position]:
+    """Return the tenant's open lots with what a row needs."""
+    rows = Position.objects.filter(closed_at=None, quantity__gt=0)
+    return list(rows.select_related("instrument", "bot__parameters").order_by("opened_at"))
+
+
+def positions_view(positions: Iterable[Position], quotes: dict[UUID, CachedQuote]) -> PositionsView:
+    """Return the table of open lots with their last prices, however old; each price carries its moment."""
+    rows = tuple(_row(position, quotes.get(position.instrument_id)) for position in positions)
+    pnls = [row.pnl for row in rows]
+    known = [pnl for pnl in pnls if pnl is not None]
+    return PositionsView(
+        rows=rows,
+        cost=sum((row.average_price * row.quantity for row in rows), Decimal(0)),
+        pnl=sum(known, Decimal(0)) if len(known) == len(pnls) else None,
+    )
+
+
+def _row(position: Position, quote: CachedQuote | None) -> PositionRow:
+    last = None if quote is None else quote.last_price
+    cost = position.average_price * position.quantity
+    pnl = None if last is None else last * position.quantity - cost
+    stop, target = _levels(position, last)
+    return PositionRow(
+        id=position.pk,
+        bot_name=position.bot.name,
+        instrument=position.instrument.tradingsymbol,
+        name=position.instrument.name,
+        exchange=position.instrument.exchange,
+        is_simulated=position.instrument.is_simulated,
+        quantity=position.quantity,
+        average_price=position.average_price,
+        last_price=last,
+        price_at=None if quote is None else quote.at,
+        value=None if last is None else last * position.quantity,
+        pnl=pnl,
+        pnl_percent=None if pnl is None or not cost else pnl / cost * _HUNDRED,
+        charges=position.charges,
+        stop=stop,
+        target=target,
+        opened_at=position.opened_at,
+    )
+
+
+def _levels(position: Position, last: Decimal | None) -> tuple[Level | None, Level | None]:
+    """Return the nearest stop under the price and the target over it, by the rule's own function."""
+    if position.bot.parameters is None:
+        return None, None
+    levels = exit_levels(
+        StrategyParams.from_json(position.bot.parameters.params),
+        PositionSnapshot(
+            position_id=str(position.pk),
+            quantity=position.quantity,
+            average_price=position.average_price,
+            highest_price=position.highest_price,
+            entered_at=position.opened_at,
+            exit_no=1,
+            stop_price=position.stop_price,
+            target_price=position.target_price,
+        ),
+        last,
+    )
+    stops = [price for price in (levels.catastrophic, levels.stop, levels.trailing) if price is not None]
+    return _level(max(stops, default=None), last), _level(levels.target, last)
+
+
+def _level(price: Decimal | None, last: Decimal | None) -> Level | None:
+    if price is None:
+        return None
+    distance = None if not last else (price - last) / last * _HUNDRED
+    return Level(price=price, distance_percent=distance)
+
+
+# --- fills ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillRow:
+    """One trade of the broker's book. `value` in rupees, before charges."""
+
+    order_id: UUID
+    instrument: str
+    exchange: str
+    is_simulated: bool
+    side: str
+    quantity: int
+    price: Decimal
+    value: Decimal
+    charges: Decimal
+    purpose: str
+    traded_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillsView:
+    """Trades, newest first, and what they cost."""
+
+    rows: tuple[FillRow, ...]
+    charges: Decimal
+
+
+def fills_today(exchange: str, now: datetime) -> FillsView:
+    """Return the trades of the exchange's present trading date, in its own zone."""
+    on = calendar.trading_date(exchange, now)
+    rows = Fill.objects.filter(traded_at__gte=datetime(on.year, on.month, on.day, tzinfo=calendar.INDIA))
+    return _fills_view(rows.select_related("instrument", "intent").order_by("-traded_at", "-id"))
+
+
+def fills_newest(limit: int) -> FillsView:
+    """Return the newest trades of any day."""
+    return _fills_view(Fill.objects.select_related("instrument", "intent").order_by("-traded_at", "-id")[:limit])
+
+
+def _fills_view(fills: Iterable[Fill]) -> FillsView:
+    rows = tuple(
+        FillRow(
+            order_id=fill.intent_id,
+            instrument=fill.instrument.tradingsymbol,
+            exchange=fill.instrument.exchange,
+            is_simulated=fill.instrument.is_simulated,
+            side=fill.side,
+            quantity=fill.quantity,
+            price=fill.price,
+            value=fill.price * fill.quantity,
+            charges=fill.charges,
+            purpose=fill.intent.purpose,
+            traded_at=fill.traded_at,
+        )
+        for fill in fills
+    )
+    return FillsView(rows=rows, charges=sum((row.charges for row in rows), Decimal(0)))

@@ -1,0 +1,179 @@
+"""The why-timeline: decisions in plain words, grouped by the cycle that made them, and their replay."""
+
+import json
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from apps.engine.errors import EngineError
+from apps.engine.model.choices import Action, Reason
+from apps.engine.replay import replay
+from apps.engine.strategies.rsi_reversion import STRATEGY_HASH
+from apps.trading.models import Decision
+from apps.web import words
+
+PAGE = 24
+FILTERS: dict[str, tuple[str, Q]] = {
+    "": ("All", ~Q(reason=Reason.NO_POSITION)),
+    "traded": ("Bought and sold", Q(action__in=[Action.BUY, Action.SELL])),
+    "waiting": ("Waiting", Q(action__in=[Action.WAIT, Action.HOLD]) & ~Q(reason=Reason.NO_POSITION)),
+    "blocked": ("Blocked", Q(action=Action.BLOCKED)),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionRow:
+    """One decision: a sentence, and what stands behind it."""
+
+    id: UUID
+    instrument: str
+    is_simulated: bool
+    kind: words.Kind
+    sentence: str
+    rule: str
+    inputs: tuple[tuple[str, str], ...]
+    order_id: UUID | None
+    decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleGroup:
+    """The decisions of one look at the market."""
+
+    cycle_id: UUID
+    bot_name: str
+    title: str
+    at: datetime
+    rows: tuple[DecisionRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineView:
+    """A page of the timeline; `older_than` leads to the next one."""
+
+    groups: tuple[CycleGroup, ...]
+    chosen: str
+    filters: tuple[tuple[str, str], ...]
+    older_than: UUID | None
+
+
+def timeline_view(*, chosen: str = "", older_than: UUID | None = None, limit: int = PAGE) -> TimelineView:
+    """Return the newest decisions of a kind, or those before one. An unknown kind means all."""
+    chosen = chosen if chosen in FILTERS else ""
+    rows = _decisions().filter(FILTERS[chosen][1])
+    if older_than is not None:
+        rows = rows.filter(id__lt=older_than)
+    found = list(rows[: limit + 1])
+    shown = found[:limit]
+    return TimelineView(
+        groups=tuple(_groups(shown)),
+        chosen=chosen,
+        filters=tuple((key, label) for key, (label, _) in FILTERS.items()),
+        older_than=shown[-1].pk if len(found) > limit else None,
+    )
+
+
+def _decisions() -> QuerySet[Decision]:
+    # Ids are UUIDs of version 7, so their order is the order in time; the snapshot is large and not needed here.
+    rows: QuerySet[Decision] = Decision.objects.select_related("instrument", "cycle", "bot")
+    return rows.defer("cycle__snapshot").order_by("-id")
+
+
+def _groups(decisions: Iterable[Decision]) -> Iterable[CycleGroup]:
+    for _, members in groupby(decisions, key=lambda decision: decision.cycle_id):
+        rows = list(members)
+        cycle = rows[0].cycle
+        yield CycleGroup(
+            cycle_id=cycle.pk,
+            bot_name=rows[0].bot.name,
+            title="Candle closed" if cycle.trigger == "CANDLE" else "Price crossed a level",
+            at=rows[0].decided_at,
+            rows=tuple(decision_row(row) for row in rows),
+        )
+
+
+def decision_row(decision: Decision) -> DecisionRow:
+    """Return a decision in words."""
+    return DecisionRow(
+        id=decision.pk,
+        instrument=decision.instrument.tradingsymbol,
+        is_simulated=decision.instrument.is_simulated,
+        kind=words.kind_of(decision.action, decision.reason),
+        sentence=words.sentence_of(decision.reason, decision.numbers),
+        rule=words.rule_of(decision.reason, decision.numbers),
+        inputs=tuple(words.inputs_of(decision.reason, decision.numbers)),
+        order_id=None,
+        decided_at=decision.decided_at,
+    )
+
+
+def access_decision(decision_id: UUID) -> Decision:
+    """Return one of the tenant's decisions. Raises Decision.DoesNotExist for a stranger's and a missing one."""
+    decision: Decision = Decision.objects.select_related("instrument", "cycle", "bot").get(pk=decision_id)
+    return decision
+
+
+# --- replay -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayView:
+    """What running the rule again on the stored snapshot says. `agrees` is None when it could not be run."""
+
+    agrees: bool | None
+    text: str
+    sentence: str = ""
+    snapshot_bytes: int = 0
+
+
+def replay_decision(decision: Decision) -> ReplayView:
+    """Run the rule again on what the bot saw, and compare the bytes of its answer with those on record."""
+    cycle = decision.cycle
+    if cycle.snapshot is None:
+        return ReplayView(agrees=None, text="What the bot saw in this cycle was not kept, so it cannot be replayed.")
+    seen = zlib.decompress(bytes(cycle.snapshot))
+    try:
+        answers: list[dict[str, Any]] = json.loads(replay(seen))
+    except EngineError as error:
+        return ReplayView(agrees=None, text=f"The stored snapshot could not be read: {error}", snapshot_bytes=len(seen))
+    again = next((row for row in answers if row["instrument_id"] == str(decision.instrument_id)), None)
+    if again is None:
+        return ReplayView(agrees=False, text="The replay makes no decision for this share.", snapshot_bytes=len(seen))
+    agrees = _canonical(_recorded(decision)) == _canonical(_replayed(again))
+    return ReplayView(
+        agrees=agrees,
+        text=_verdict(agrees, cycle.strategy_hash),
+        sentence=words.sentence_of(again["reason"], _plain_numbers(again["numbers"])),
+        snapshot_bytes=len(seen),
+    )
+
+
+def _verdict(agrees: bool, recorded_hash: str) -> str:
+    if agrees:
+        return "The same numbers gave the same decision, byte for byte."
+    if recorded_hash and recorded_hash != STRATEGY_HASH:
+        return "The answer differs: the rule's code has changed since this decision was made."
+    return "The answer differs from the one on record. Please tell support: this must not happen."
+
+
+def _recorded(decision: Decision) -> dict[str, Any]:
+    return {"action": decision.action, "reason": decision.reason, "numbers": decision.numbers}
+
+
+def _replayed(answer: dict[str, Any]) -> dict[str, Any]:
+    return {"action": answer["action"], "reason": answer["reason"], "numbers": _plain_numbers(answer["numbers"])}
+
+
+def _plain_numbers(numbers: dict[str, Any]) -> dict[str, Any]:
+    """Return numbers as a decision's row stores them: a tagged Decimal becomes its text."""
+    return {name: value["decimal"] if isinstance(value, dict) else value for name, value in numbers.items()}
+
+
+def _canonical(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

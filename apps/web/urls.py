@@ -1,0 +1,27 @@
+"""Addresses of the pages. Every one that shows a tenant's rows takes the tenant from the session, never from here."""
+
+from django.urls import path
+
+from apps.web.views import bots, home, live, notices, public, start, style, trading
+
+app_name = "web"
+
+urlpatterns = [
+    path("", public.landing, name="landing"),
+    path("strategy/", public.strategy, name="strategy"),
+    path("style/", style.style, name="style"),
+    path("start/", start.start, name="start"),
+    path("home/", home.home, name="home"),
+    path("home/part/<slug:name>/", home.part, name="home_part"),
+    path("bots/<uuid:bot_id>/level/<slug:slug>/", bots.level, name="level"),
+    path("bots/<uuid:bot_id>/revoke/", bots.revoke, name="revoke"),
+    path("stops/<uuid:stop_id>/", bots.stop, name="stop"),
+    path("orders/", trading.order_list, name="orders"),
+    path("orders/<uuid:order_id>/", trading.order_detail, name="order"),
+    path("trades/", trading.trade_list, name="trades"),
+    path("decisions/<uuid:decision_id>/", trading.decision_detail, name="decision"),
+    path("decisions/<uuid:decision_id>/replay/", trading.decision_replay, name="replay"),
+    path("notifications/", notices.notice_list, name="notifications"),
+    path("notifications/read/", notices.notice_mark_read, name="notifications_read"),
+    path("live/since/", live.since, name="live_since"),
+]

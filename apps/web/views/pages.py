@@ -1,0 +1,42 @@
+"""How a tenant's page is put together: the frame around it, and the fragment that htmx asks for."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+
+from apps.tenants.roles import Action, can
+from apps.web.access import MemberRequest
+from apps.web.selectors.frame import Frame
+
+
+def page(
+    request: MemberRequest, template: str, *, section: str, frame: Frame, context: Mapping[str, Any]
+) -> HttpResponse:
+    """Render a whole page of a tenant."""
+    return render(
+        request,
+        template,
+        {
+            "section": section,
+            "frame": frame,
+            "tenant_name": request.tenant.name,
+            **permissions(request),
+            **context,
+        },
+    )
+
+
+def permissions(request: MemberRequest) -> dict[str, bool]:
+    """Return what the member's role allows, for templates that hide buttons. The views check it again."""
+    return {
+        "may_stop": can(request.membership, Action.STOP),
+        "may_operate": can(request.membership, Action.OPERATE),
+        "may_revoke": can(request.membership, Action.CONNECT),
+    }
+
+
+def is_fragment(request: MemberRequest) -> bool:
+    """Return whether htmx asks for a piece to swap in, rather than the browser for a page."""
+    return request.headers.get("HX-Request") == "true"

@@ -1,0 +1,89 @@
+"""Orders, trades and decisions."""
+
+from uuid import UUID
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from apps.common import clock
+from apps.market.choices import Exchange
+from apps.trading.models import Decision, OrderIntent
+from apps.web.access import MemberRequest, member
+from apps.web.selectors import orders, positions, timeline
+from apps.web.selectors.frame import frame
+from apps.web.views.pages import is_fragment, page
+
+TRADES = 200
+
+
+@require_safe
+@member()
+def order_list(request: MemberRequest) -> HttpResponse:
+    """Orders, newest first."""
+    around = frame()
+    view = orders.orders_view(chosen=request.GET.get("show", ""), older_than=_before(request))
+    if is_fragment(request):
+        return render(request, "fragments/order_list.html", {"view": view})
+    return page(request, "pages/orders.html", section="orders", frame=around, context={"view": view})
+
+
+@require_safe
+@member()
+def order_detail(request: MemberRequest, order_id: UUID) -> HttpResponse:
+    """One order with its whole story."""
+    around = frame()
+    try:
+        view = orders.order_view(orders.access_order(order_id))
+    except OrderIntent.DoesNotExist as error:
+        raise Http404 from error
+    if is_fragment(request):
+        return render(request, "fragments/order_detail.html", {"view": view})
+    return page(request, "pages/order.html", section="orders", frame=around, context={"view": view})
+
+
+@require_safe
+@member()
+def trade_list(request: MemberRequest) -> HttpResponse:
+    """Trades of today, and the newest of all days."""
+    around = frame()
+    context = {"today": positions.fills_today(Exchange.SIM, clock.now()), "newest": positions.fills_newest(TRADES)}
+    if is_fragment(request):
+        return render(request, "fragments/trade_list.html", context)
+    return page(request, "pages/trades.html", section="trades", frame=around, context=context)
+
+
+@require_safe
+@member()
+def decision_detail(request: MemberRequest, decision_id: UUID) -> HttpResponse:
+    """One decision with its inputs and its rule."""
+    decision = _access_decision(decision_id)
+    context = {"row": timeline.decision_row(decision), "bot_name": decision.bot.name}
+    return page(request, "pages/decision.html", section="home", frame=frame(), context=context)
+
+
+@require_safe
+@member()
+def decision_replay(request: MemberRequest, decision_id: UUID) -> HttpResponse:
+    """Run the rule again on what the bot saw, and say whether the answer is the same."""
+    decision = _access_decision(decision_id)
+    result = timeline.replay_decision(decision)
+    if is_fragment(request):
+        return render(request, "fragments/replay.html", {"replay": result})
+    context = {"row": timeline.decision_row(decision), "bot_name": decision.bot.name, "replay": result}
+    return page(request, "pages/decision.html", section="home", frame=frame(), context=context)
+
+
+def _access_decision(decision_id: UUID) -> Decision:
+    try:
+        return timeline.access_decision(decision_id)
+    except Decision.DoesNotExist as error:
+        raise Http404 from error
+
+
+def _before(request: MemberRequest) -> UUID | None:
+    text = request.GET.get("before", "")
+    try:
+        return UUID(text) if text else None
+    except ValueError as error:
+        raise Http404 from error
