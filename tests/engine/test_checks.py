@@ -185,6 +185,16 @@ def test_completed_only_drops_the_forming_candle_and_keeps_the_closed_one() -> N
     assert kept.opened_at.tolist() == GOOD.opened_at.tolist()
 
 
+def test_completed_only_takes_a_candle_from_the_second_of_its_close_on() -> None:
+    forming = bars(SESSIONS, 900, until=NOW + timedelta(seconds=1))
+    closes_at = at(DAYS[-1], 12, 15)
+
+    before = completed_only(forming, timeframe=Timeframe.M15, now=closes_at - timedelta(seconds=1), sessions=SESSIONS)
+    after = completed_only(forming, timeframe=Timeframe.M15, now=closes_at, sessions=SESSIONS)
+
+    assert (len(before), len(after)) == (len(forming) - 1, len(forming))
+
+
 def test_a_feed_that_stopped_is_stale() -> None:
     assert fault(without(GOOD, -1)) == (
         Reason.STALE_CANDLE,

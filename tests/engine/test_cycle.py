@@ -201,7 +201,7 @@ class Maker:
 
 
 SEEDS = st.integers(0, 2**40)
-EXAMPLES = settings(max_examples=500, deadline=None)
+EXAMPLES = settings(max_examples=250, deadline=None)
 
 
 def snapshots() -> st.SearchStrategy[CycleSnapshot]:

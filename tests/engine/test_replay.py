@@ -39,7 +39,7 @@ def test_a_snapshot_reads_back_equal() -> None:
     assert snapshot_from_bytes(snapshot_to_bytes(SNAPSHOT)) == SNAPSHOT
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 2**40))
 def test_any_snapshot_replays_to_the_bytes_of_its_decisions(seed: int) -> None:
     snapshot = Maker(seed).snapshot()

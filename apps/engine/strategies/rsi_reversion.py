@@ -20,7 +20,7 @@ LOGIC_MODULES = (
     "strategies/sizing.py",
 )
 
-STRATEGY_HASH = "d6f98482d540f9218de72950168268e4ea96d094fb9b171e8678702041be30f5"
+STRATEGY_HASH = "bcf2fb960fd6f45f7c277a05c61f16e2c784a02424ad3207e90b1e500ad1c033"
 
 DESCRIPTION = """\
 The bot watches the shares you choose. Each time a candle completes, it works out the relative strength index (RSI)

@@ -21,7 +21,8 @@ def instalment_of(params: StrategyParams, trading_on: date) -> Instalment:
     """Return the instalment of the week or month that holds this trading date.
 
     A due day without trading moves to the next trading day of the same period; an instalment that was not taken
-    within its period is missed. The wait for a dip ends with the period's last Friday at the latest.
+    within its period is missed. The wait for a dip ends with the period's last Friday at the latest; a due day after
+    that Friday does not wait.
     """
     if params.sip_period is SipPeriod.WEEK:
         monday = trading_on - timedelta(days=trading_on.weekday())
@@ -41,5 +42,4 @@ def next_due_on(params: StrategyParams, instalment: Instalment) -> date:
 
 
 def _instalment(period: str, due_on: date, dip_days: int, last_on: date) -> Instalment:
-    until_on = min(due_on + timedelta(days=dip_days), last_on)
-    return Instalment(period=period, due_on=due_on, until_on=max(until_on, due_on))
+    return Instalment(period=period, due_on=due_on, until_on=min(due_on + timedelta(days=dip_days), last_on))
