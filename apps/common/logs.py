@@ -133,13 +133,24 @@ def _one_line_keys(_logger: object, _method: str, event: MutableMapping[str, Any
     return {re.sub(r"[\s=\"]", "_", str(name)): value for name, value in event.items()}
 
 
+class StderrHandler(logging.Handler):
+    """Writes to whatever stderr is at that moment: a supervisor, or a test, may put another in its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(f"{self.format(record)}\n")
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            self.handleError(record)
+
+
 def configure() -> None:
     """Send structlog and the standard library's loggers to stderr in one format. Safe to repeat."""
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*_SHARED, structlog.stdlib.ExtraAdder()],
         processors=[*_LAST, _one_line_keys, _renderer()],
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = StderrHandler()
     handler.setFormatter(formatter)
     handler.set_name("arun")
     root = logging.getLogger()

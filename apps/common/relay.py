@@ -112,7 +112,7 @@ class Relay:
                 try:
                     self._turn()
                 except (DatabaseError, InterfaceError, psycopg.Error) as error:
-                    log.warning("relay_lost_database", error=type(error).__name__)
+                    log.warning("relay_lost_database", error=type(error).__name__, detail=str(error))
                     self._listener.close()
                     connections.close_all()
                     time.sleep(1.0)

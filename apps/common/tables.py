@@ -41,7 +41,7 @@ SPECIAL_TABLES: Mapping[str, str] = {
     "common_auditlink": "arun_relay seals all tenants' chains",
 }
 
-# Unique keys of tenants' tables that hold across tenants on purpose: a clash may tell that another tenant has the value.
+# Unique keys of tenants' tables that hold across tenants on purpose: a clash may tell what another tenant has.
 UNIQUE_ACROSS_TENANTS: Mapping[str, str] = {
     "route_key_once": "one webhook path, API key or customer belongs to one tenant",
     "fill_once": "a broker's trade of one account is one fill, whoever connected the account",

@@ -29,9 +29,7 @@ def _tables() -> dict[str, dict]:
 
 
 def _policies(table: str) -> dict[str, tuple]:
-    rows = _rows(
-        "SELECT policyname, roles::text[], cmd, qual, with_check FROM pg_policies WHERE tablename = %s", table
-    )
+    rows = _rows("SELECT policyname, roles::text[], cmd, qual, with_check FROM pg_policies WHERE tablename = %s", table)
     return {row[0]: row[1:] for row in rows}
 
 

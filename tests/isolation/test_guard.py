@@ -79,9 +79,12 @@ def test_scope_shows_its_own_tenant_alone():
 def test_scope_of_another_tenant_inside_a_scope_raises():
     people = make_people()
 
-    with tenant_scope(people.tenant.id), pytest.raises(NestedTenantScopeError):
-        with tenant_scope(people.other_tenant.id):
-            pass
+    with (
+        tenant_scope(people.tenant.id),
+        pytest.raises(NestedTenantScopeError),
+        tenant_scope(people.other_tenant.id),
+    ):
+        pass
 
 
 @pytest.mark.django_db
@@ -138,9 +141,13 @@ def test_connection_after_a_scope_carries_no_tenant(committed_db):
 def test_failed_scope_rolls_back_and_forgets_its_tenant(committed_db):
     tenant = make_tenant()
 
-    with pytest.raises(ZeroDivisionError), tenant_scope(tenant.id):
-        audit.record("x", actor="process:tests")
-        raise ZeroDivisionError
+    def fail_halfway():
+        with tenant_scope(tenant.id):
+            audit.record("x", actor="process:tests")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_halfway()
 
     assert current_tenant_id() is None
     with tenant_scope(tenant.id):

@@ -14,7 +14,7 @@ from apps.common.tables import SPECIAL_TABLES
 TABLES = sorted({model._meta.db_table for model in tenant_models()} | set(SPECIAL_TABLES))
 OURS, THEIRS = uuid.UUID(int=0xA), uuid.UUID(int=0xB)
 _VALUES = {
-    "uuid": lambda: uuid.uuid4(),
+    "uuid": uuid.uuid4,
     "text": lambda: uuid.uuid4().hex,
     "varchar": lambda: uuid.uuid4().hex,
     "int2": lambda: uuid.uuid4().int % 30000,
@@ -29,7 +29,7 @@ _VALUES = {
     "bytea": lambda: b"x",
     "float8": lambda: 1.0,
     "inet": lambda: "192.0.2.1",
-    "_varchar": lambda: [],
+    "_varchar": list,
 }
 
 
