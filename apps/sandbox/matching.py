@@ -144,9 +144,9 @@ def _may_change(order: Order, instrument: SimulatedInstrument, after: int, until
     low, high = prices.extremes(instrument, after=after, until=until)
     is_buy = order.side == Side.BUY
     if order.trigger_price is not None and not order.is_triggered:
-        return high >= order.trigger_price if is_buy else low <= order.trigger_price
+        return bool(high >= order.trigger_price if is_buy else low <= order.trigger_price)
     limit = order.limit_price or order.worst_price
-    return low <= limit if is_buy else high >= limit
+    return bool(low <= limit if is_buy else high >= limit)
 
 
 def _changes(order: Order, result: MatchResult) -> bool:

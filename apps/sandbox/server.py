@@ -101,6 +101,9 @@ class VenueServer:
         if body is None:
             await _send_answer(send, failure(STATUS_TOO_LARGE, "too_large").answer)
             return
+        if request.path == "/health" and (self._ticker is None or self._ticker.done()):
+            await _send_answer(send, failure(venue.STATUS_UNAVAILABLE, "market_stands_still").answer)
+            return
         if not venue.is_write(request):
             decision: Decision = await self._in_thread(partial(venue.handle, request))
             if request.path.startswith("/venue/"):

@@ -1,11 +1,16 @@
 """The venue's web face: who may ask, what is logged, what is refused."""
 
+import asyncio
 import http.client
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from apps.sandbox import messages
+from apps.sandbox.messages import Decision, Request
+from apps.sandbox.server import VenueServer
 from tests.kit.database import TestDatabases
 from tests.kit.venue import Venue, running_venue
 
@@ -203,3 +208,60 @@ def test_database_that_goes_away_makes_a_503_and_comes_back(venue: Venue):
 
     assert set(statuses) <= {200, 503}
     assert statuses[-1] == 200
+
+
+class BlockedLog:
+    """A log whose disk does not answer until it is released."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        self.release = Future()
+
+    def append(self, event: str, record: object) -> "Future[None]":
+        self.events.append(event)
+        return self.release
+
+
+async def test_write_is_not_looked_at_before_its_line_is_on_the_disk(tmp_path, monkeypatch):
+    handled: list[str] = []
+
+    def handle(request: Request) -> Decision:
+        handled.append(request.path)
+        return messages.ok("A", {})
+
+    monkeypatch.setattr("apps.sandbox.venue.handle", handle)
+    server = VenueServer(tmp_path / "venue.log")
+    server._log = log = BlockedLog()
+    server._pool = ThreadPoolExecutor(1)
+    sent: list[dict[str, object]] = []
+    scope = {"type": "http", "method": "POST", "path": "/venue/A/orders", "headers": [], "query_string": b""}
+    messages_in: asyncio.Queue[dict[str, object]] = asyncio.Queue()
+    messages_in.put_nowait({"type": "http.request", "body": b"{}"})
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    serving = asyncio.create_task(server(scope, messages_in.get, send))
+    await asyncio.sleep(0.1)
+    before = (list(log.events), list(handled), list(sent))
+    log.release.set_result(None)
+    await serving
+
+    assert before == (["received"], [], [])
+    assert (log.events, handled) == (["received", "decided"], ["/venue/A/orders"])
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+
+
+async def test_health_fails_when_the_market_stands_still(tmp_path):
+    sent: list[dict[str, object]] = []
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/health", "headers": [], "query_string": b""}
+    await VenueServer(tmp_path / "venue.log")(scope, receive, send)
+
+    assert sent[0]["status"] == 503
