@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from django.db import IntegrityError, InternalError, ProgrammingError, connection, transaction
 
-from apps.common import clock
+from apps.common import clock as business_clock
 from apps.common.db import tenant_scope
 from apps.common.models import WorkItem
 from apps.engine.model.choices import Observation, OrderState, RunLevel
@@ -457,6 +457,37 @@ def test_partial_fill_then_cancel_keeps_the_part(asha, broker, execute, reconcil
         assert Position.objects.get().quantity == 4
 
 
+def test_working_entry_is_cancelled_when_its_time_is_over(asha, broker, execute, reconcile, clock: FakeClock) -> None:
+    broker.fills_at_once = False
+    reconcile(asha)
+    execute(asha, make_entry(asha))
+    reconcile(asha)
+    clock.advance(minutes=5)
+
+    reconcile(asha)
+    reconcile(asha)
+
+    with tenant_scope(asha.tenant_id):
+        assert OrderCommand.objects.filter(kind="CANCEL").count() == 1
+
+
+def test_rest_of_an_entry_is_cancelled_when_its_lot_is_sold(asha, broker, execute, reconcile) -> None:
+    broker.fills_at_once = False
+    reconcile(asha)
+    execute(asha, make_entry(asha))
+    broker.fill("B1", 4)
+    reconcile(asha)
+    with tenant_scope(asha.tenant_id):
+        assert not OrderCommand.objects.exists()
+        position = Position.objects.get()
+    assert make_exit(asha, position, quantity=4) is not None
+
+    reconcile(asha)
+
+    with tenant_scope(asha.tenant_id):
+        assert OrderCommand.objects.filter(kind="CANCEL").count() == 1
+
+
 def test_fill_wins_over_a_cancel(asha, broker, execute, reconcile, state_of) -> None:
     reconcile(asha)
     intent = make_entry(asha)
@@ -584,14 +615,22 @@ def test_doubtful_exit_lets_one_more_exit_through_where_overselling_is_refused(
 def test_database_refuses_an_illegal_move(asha, db) -> None:
     intent = make_entry(asha)
 
-    with tenant_scope(asha.tenant_id), pytest.raises(IntegrityError, match="no order moves from NEW to FILLED"), transaction.atomic():
+    with (
+        tenant_scope(asha.tenant_id),
+        pytest.raises(IntegrityError, match="no order moves from NEW to FILLED"),
+        transaction.atomic(),
+    ):
         OrderIntent.objects.filter(pk=intent.pk).update(state="FILLED", fence=1)
 
 
 def test_database_refuses_a_move_without_a_claim(asha) -> None:
     intent = make_entry(asha)
 
-    with tenant_scope(asha.tenant_id), pytest.raises(IntegrityError, match="moved without a claim"), transaction.atomic():
+    with (
+        tenant_scope(asha.tenant_id),
+        pytest.raises(IntegrityError, match="moved without a claim"),
+        transaction.atomic(),
+    ):
         OrderIntent.objects.filter(pk=intent.pk).update(state="SENDING")
 
 
@@ -602,7 +641,7 @@ def test_database_refuses_a_second_placing_attempt(asha, execute, reconcile) -> 
 
     with tenant_scope(asha.tenant_id), pytest.raises(IntegrityError, match="attempt_one_place"), transaction.atomic():
         OrderAttempt.objects.create(
-            intent=intent, kind="PLACE", purpose="ENTRY", fence=99, permit_until=clock.now(), process="h:1:1"
+            intent=intent, kind="PLACE", purpose="ENTRY", fence=99, permit_until=business_clock.now(), process="h:1:1"
         )
 
 

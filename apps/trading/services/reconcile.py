@@ -212,7 +212,7 @@ def _advance(intent: OrderIntent, row: BrokerOrder) -> None:
             text=row.reject_reason,
             data={"status": row.raw_status, "filled": row.filled_quantity},
         )
-    _cancel_if_stopped(intent)
+    _cancel_unwanted(intent)
 
 
 def _take(intent: OrderIntent) -> bool:
@@ -226,12 +226,23 @@ def _take(intent: OrderIntent) -> bool:
     return bool(taken)
 
 
-def _cancel_if_stopped(intent: OrderIntent) -> None:
-    """A buying order that shows up while its scope is stopped is cancelled, whenever it shows up."""
+def _cancel_unwanted(intent: OrderIntent) -> None:
+    """Cancel a working purchase whose scope is stopped, whose time is over, or whose lot is being sold already."""
     if intent.side != Side.BUY or intent.state not in {OrderState.ACCEPTED, OrderState.PARTIAL}:
         return
-    if RunLevel.STOP <= run_level(intent.bot) <= RunLevel.FLATTEN and not _has_live_cancel(intent):
+    is_stopped = RunLevel.STOP <= run_level(intent.bot) <= RunLevel.FLATTEN
+    unwanted = is_stopped or clock.now() >= intent.expires_at or _is_being_sold(intent)
+    if unwanted and not _has_live_cancel(intent):
         command_record(intent=intent, kind=OrderCommand.Kind.CANCEL, requested_by="process:reconciler")
+
+
+def _is_being_sold(intent: OrderIntent) -> bool:
+    return OrderIntent.objects.filter(
+        connection_id=intent.connection_id,
+        instrument_id=intent.instrument_id,
+        side=Side.SELL,
+        state__in=LIVE_STATES,
+    ).exists()
 
 
 def _has_live_cancel(intent: OrderIntent) -> bool:
