@@ -51,10 +51,10 @@ class EmbeddedRun:
         self._environment: dict[str, str] = {}
         self._missing = ["web"]
         self._next_look = 0.0
+        self._began = time.monotonic()
 
     def run(self) -> None:
         """Bring everything up and keep it up until a signal asks to stop. Nothing is left when this returns."""
-        began = time.monotonic()
         make_folder(self._home.folder / "static")
         self._supervisor.listen_to_signals()
         if os.geteuid() == 0:
@@ -65,7 +65,7 @@ class EmbeddedRun:
             admin_url, databases = self._start_database()
             self._prepare(admin_url, databases)
             self._start_processes()
-            self._announce(began)
+            self._announce()
             while True:
                 self._supervisor.step()
         except StopRequested:
@@ -128,10 +128,10 @@ class EmbeddedRun:
             launch = shell_launcher(command, environment={**self._environment, "ARUN_PROCESS": name}, cwd=ROOT)
             self._supervisor.add(Child(name=name, launch=launch, stop_seconds=STOP_SECONDS.get(name, 10.0)))
 
-    def _announce(self, began: float) -> None:
+    def _announce(self) -> None:
         is_ready = self._supervisor.step_until(self._is_healthy, seconds=READY_SECONDS)
         address = f"http://localhost:{self._port}"
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - self._began
         lines = [
             f"ARUN is ready after {seconds:.1f} s" if is_ready else f"ARUN is not ready: {', '.join(self._missing)}",
             f"  address   {address}",
@@ -150,24 +150,26 @@ class EmbeddedRun:
         try:
             connection.request("GET", "/health/ready")
             answer = connection.getresponse()
-            self._missing = components_missing(answer.read()) or self._missing
+            self._missing = components_missing(answer.read(), seconds=time.monotonic() - self._began)
         except (OSError, http.client.HTTPException):
             return False
         finally:
             connection.close()
-        return answer.status == HTTP_OK
+        return answer.status == HTTP_OK and not self._missing
 
 
-def components_missing(body: bytes) -> list[str]:
-    """Return the names of the components that the readiness answer does not call ok."""
+def components_missing(body: bytes, *, seconds: float) -> list[str]:
+    """Return the names of the components that the readiness answer does not call ok.
+
+    One that was last seen more than `seconds` ago was seen in an earlier run, and counts as missing.
+    """
     try:
-        answer = json.loads(body)
-    except ValueError:
-        return []
-    components = answer.get("components") if isinstance(answer, dict) else None
-    if not isinstance(components, dict):
-        return []
-    return [name for name, state in components.items() if not (isinstance(state, dict) and state.get("ok"))]
+        components = json.loads(body)["components"]
+        return [
+            name for name, state in components.items() if not state["ok"] or (state.get("age_seconds") or 0.0) > seconds
+        ]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return ["web"]
 
 
 def check_redis(url: str) -> None:

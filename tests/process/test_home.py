@@ -11,6 +11,7 @@ import pytest
 from arun_saas.embedded.errors import EmbeddedRunError, RefusedStartError
 from arun_saas.embedded.home import Home
 from arun_saas.embedded.procfile import read_procfile
+from arun_saas.embedded.run import components_missing
 from arun_saas.embedded.system import is_port_free, make_folder, process_stat, session_members, write_private
 
 
@@ -125,3 +126,21 @@ def test_procfile_with_a_repeated_name_is_refused(tmp_path):
 
     with pytest.raises(EmbeddedRunError, match="line 4"):
         read_procfile(tmp_path / "Procfile")
+
+
+def test_component_seen_only_by_an_earlier_run_is_missing():
+    body = json.dumps({"components": {"web": {"ok": True}, "beat": {"ok": True, "age_seconds": 9.0}}}).encode()
+
+    assert components_missing(body, seconds=8.0) == ["beat"]
+    assert components_missing(body, seconds=9.5) == []
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"components": {"beat": true}}', b"{}"])
+def test_readiness_answer_in_another_shape_counts_as_not_ready(body):
+    assert components_missing(body, seconds=60.0) == ["web"]
+
+
+def test_component_that_is_not_ok_is_named():
+    body = json.dumps({"components": {"valkey": {"ok": True}, "relay": {"ok": False, "age_seconds": None}}}).encode()
+
+    assert components_missing(body, seconds=60.0) == ["relay"]

@@ -1,6 +1,5 @@
 """`manage.py up`, for real: the whole platform from an empty folder, and what it leaves when it ends."""
 
-import json
 import os
 import pwd
 import shutil
@@ -10,105 +9,20 @@ import stat
 import subprocess
 import sys
 import sysconfig
-import tempfile
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
 import pytest
 
-from arun_saas.embedded.system import free_port, process_stat, session_members
+from arun_saas.embedded.system import free_port, process_stat
+from tests.kit.platform import FIRST_START_SECONDS, Platform, end, open_folder
 from tests.kit.processes import ROOT, Running, clean_environment, wait_for
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("up")]
 COMPONENTS = {"database", "valkey", "web", "gateway", "worker", "default", "beat", "relay", "sandbox"}
 PROCESSES = {"postgres", "valkey", "web", "gateway", "worker", "default", "beat", "relay", "sandbox"}
-FIRST_START_SECONDS = 120
 SECOND_START_SECONDS = 15
-
-
-class Platform:
-    """One installation in a folder of its own."""
-
-    def __init__(self, folder: Path, port: int, *, prefix: tuple[str, ...] = (), python: str = sys.executable) -> None:
-        self.folder = folder
-        self.port = port
-        self._python = python
-        self._prefix = prefix
-        self._run: Running | None = None
-
-    @property
-    def run(self) -> Running:
-        assert self._run is not None
-        return self._run
-
-    def start(self, *, seconds: float) -> float:
-        """Start it; return the seconds until it called itself ready."""
-        began = time.monotonic()
-        self._run = self.attempt()
-        self.run.wait_for_line("ARUN is ready", seconds=seconds)
-        return time.monotonic() - began
-
-    def attempt(self, *, port: int | None = None, folder: Path | None = None) -> Running:
-        environment = clean_environment(
-            ARUN_DATA=str(folder or self.folder), PORT=str(port or self.port), HOME=str(self.folder.parent)
-        )
-        return Running([*self._prefix, self._python, "manage.py", "up"], environment=environment)
-
-    def ensure(self) -> None:
-        """Start it unless it runs."""
-        if self._run is None or self._run.process.poll() is not None:
-            self.start(seconds=FIRST_START_SECONDS)
-
-    def stop(self) -> int:
-        self.run.process.terminate()
-        return self.run.wait(seconds=60)
-
-    def health(self) -> tuple[int, dict[str, object]]:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health/ready", timeout=5) as answer:
-                return answer.status, json.loads(answer.read())
-        except urllib.error.HTTPError as error:
-            return error.code, {}
-        except OSError:
-            return 0, {}
-
-    def records(self) -> dict[str, list[int]]:
-        return json.loads((self.folder / "processes.json").read_text())
-
-    def living(self, records: dict[str, list[int]]) -> set[str]:
-        return {name for name, (pid, started) in records.items() if session_members(pid, started=started)}
-
-    def secrets(self) -> dict[str, str]:
-        return json.loads((self.folder / "secrets.json").read_text())
-
-    def ports(self) -> dict[str, int]:
-        return json.loads((self.folder / "ports.json").read_text())
-
-    def cluster(self) -> str:
-        """Return the identity of the database cluster; one made anew has another."""
-        url = f"postgresql://postgres:{self.secrets()['postgres']}@127.0.0.1:{self.ports()['postgres']}/postgres"
-        with psycopg.connect(url) as connection:
-            row = connection.execute("SELECT system_identifier::text FROM pg_control_system()").fetchone()
-        assert row is not None
-        return str(row[0])
-
-
-def open_folder() -> Path:
-    """Make a temporary folder that other users can pass through."""
-    path = Path(tempfile.mkdtemp(prefix="arun-up-"))
-    if os.geteuid() == 0:
-        path.chmod(0o711)
-    return path
-
-
-def end(platform: Platform, folder: Path) -> None:
-    if platform._run is not None and platform.run.process.poll() is None:
-        platform.stop()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
@@ -228,29 +142,22 @@ def test_killed_supervisor_leaves_no_process_and_the_next_start_goes_on(platform
     assert platform.cluster() == made
 
 
-def test_two_copies_run_side_by_side(platform):
-    folder = open_folder()
-    other = Platform(folder / "data", free_port())
-    try:
-        other.start(seconds=FIRST_START_SECONDS)
-        assert other.health()[0] == 200
-        assert platform.health()[0] == 200
-        assert set(other.ports().values()).isdisjoint(platform.ports().values())
-        assert other.secrets()["arun_app"] != platform.secrets()["arun_app"]
-    finally:
-        end(other, folder)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Identity:
+    """Who a second copy runs as: an ordinary user beside root, or ourselves with the reason why not."""
+
+    prefix: tuple[str, ...] = ()
+    python: str = sys.executable
+    reason: str = ""
 
 
-def as_nobody(folder: Path) -> tuple[tuple[str, ...], str]:
-    """Give the folder to an ordinary user; return the prefix that makes a command theirs, and their Python.
-
-    Skips, with the reason, where that cannot be shown.
-    """
+def ordinary_identity(folder: Path) -> Identity:
+    """Give the folder to an ordinary user, where that can be done, and return how a command becomes theirs."""
     if os.geteuid() != 0:
-        pytest.skip("the other tests run as an ordinary user already")
+        return Identity(reason="the other tests run as an ordinary user already")
     setpriv = shutil.which("setpriv")
     if setpriv is None:
-        pytest.skip("setpriv is not installed")
+        return Identity(reason="setpriv is not installed")
     user = pwd.getpwnam("nobody")
     prefix = (setpriv, f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--")
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -259,8 +166,8 @@ def as_nobody(folder: Path) -> tuple[tuple[str, ...], str]:
         probe = [*prefix, python, "-c", "import django, psycopg, redis"]
         if subprocess.run(probe, cwd=ROOT, capture_output=True, check=False).returncode == 0:
             os.chown(folder, user.pw_uid, user.pw_gid)
-            return prefix, python
-    pytest.skip(f"an ordinary user can reach neither {ROOT} with {sys.executable} nor another {version}")
+            return Identity(prefix=prefix, python=python)
+    return Identity(reason=f"an ordinary user can reach {ROOT} neither with {sys.executable} nor another {version}")
 
 
 def borrow_packages(python: str, venv: Path) -> str:
@@ -280,21 +187,39 @@ def borrow_packages(python: str, venv: Path) -> str:
     return str(own)
 
 
-def test_up_runs_as_an_ordinary_user_with_all_its_files():
+@pytest.fixture(scope="module")
+def neighbor() -> Iterator[tuple[Platform, Identity]]:
+    """Start a second copy, as an ordinary user if possible."""
     folder = open_folder()
-    folder.chmod(0o755)
-    prefix, python = as_nobody(folder)
-    platform = Platform(folder / "data", free_port(), prefix=prefix, python=python)
-    try:
-        platform.start(seconds=FIRST_START_SECONDS)
-        owners = {process_owner(pid) for pid, _ in platform.records().values()}
-        records = platform.records()
-        assert owners == {pwd.getpwnam("nobody").pw_uid}
-        assert stat.S_IMODE(platform.folder.stat().st_mode) == 0o700
-        assert platform.stop() == 0
-        assert platform.living(records) == set()
-    finally:
-        end(platform, folder)
+    if os.geteuid() == 0:
+        folder.chmod(0o755)  # the other user's interpreter starts from here
+    identity = ordinary_identity(folder)
+    platform = Platform(folder / "data", free_port(), prefix=identity.prefix, python=identity.python)
+    platform.start(seconds=FIRST_START_SECONDS)
+    yield platform, identity
+    end(platform, folder)
+
+
+def test_two_copies_run_side_by_side(platform, neighbor):
+    other, _ = neighbor
+
+    assert other.health()[0] == 200
+    assert platform.health()[0] == 200
+    assert set(other.ports().values()).isdisjoint(platform.ports().values())
+    assert other.secrets()["arun_app"] != platform.secrets()["arun_app"]
+
+
+def test_up_runs_as_an_ordinary_user_with_all_its_files(neighbor):
+    other, identity = neighbor
+    if identity.reason:
+        pytest.skip(identity.reason)
+    records = other.records()
+
+    assert set(records) == PROCESSES
+    assert {process_owner(pid) for pid, _ in records.values()} == {pwd.getpwnam("nobody").pw_uid}
+    assert stat.S_IMODE(other.folder.stat().st_mode) == 0o700
+    assert other.stop() == 0
+    assert other.living(records) == set()
 
 
 def process_owner(pid: int) -> int:
