@@ -35,7 +35,7 @@ format: $(dev_hash) ## Format the code and fix what ruff can fix
 	$(BIN)/ruff format .
 
 bench: $(dev_hash) ## Measure the cycle and the send path
-	@$(BIN)/python -m pytest -q -s -p no:cacheprovider tests/bench $(ARGS)
+	@$(BIN)/python -m pytest -q -s -p no:cacheprovider -o python_files='bench_*.py' tests/bench $(ARGS)
 
 shell: $(base_hash) ## Open a Django shell beside a running copy
 	@exec $(BIN)/python -m arun_saas.embedded exec python manage.py shell
