@@ -83,3 +83,18 @@ def demanded_since(key: str, since: float) -> list[str]:
         log.warning("market_cache_unavailable", step="demand", error=str(error))
         return []
     return [member.decode() for member in members]
+
+
+def only_new(keys: Sequence[str], *, ttl_seconds: float) -> set[str]:
+    """Return the keys nobody named in this time, and name them; all of them when Redis does not answer."""
+    if not keys:
+        return set()
+    try:
+        with cache_client().pipeline(transaction=False) as pipe:
+            for key in keys:
+                pipe.set(_PREFIX + key, "1", nx=True, px=int(ttl_seconds * 1000))
+            answers = pipe.execute()
+    except redis.RedisError as error:
+        log.warning("market_cache_unavailable", step="only_new", error=str(error))
+        return set(keys)
+    return {key for key, answer in zip(keys, answers, strict=True) if answer}

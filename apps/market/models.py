@@ -1,5 +1,7 @@
 """What is traded, when, and at what prices. Global tables: they hold nothing of any tenant."""
 
+from decimal import Decimal
+
 from django.db import models
 
 from apps.common.ids import uuid7
@@ -7,7 +9,7 @@ from apps.engine.model.choices import ChargeClass, MarketPhase, Timeframe
 from apps.market.choices import DayKind, Exchange, FeedId, SessionClass
 
 
-def _prices() -> "models.DecimalField[object, object]":
+def _prices() -> "models.DecimalField[Decimal, Decimal]":
     return models.DecimalField(max_digits=14, decimal_places=4)
 
 

@@ -1,5 +1,5 @@
 """Celery finds the tasks of this app here."""
 
-from apps.trading.tasks import orders
+from apps.trading.tasks import cycles, orders
 
-__all__ = ["orders"]
+__all__ = ["cycles", "orders"]

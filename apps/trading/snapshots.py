@@ -1,0 +1,391 @@
+"""What a cycle looks at, read in one tenant scope into one frozen snapshot. A datum that is not known stays None."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import Count, F, Max, Q, Sum
+
+from apps.engine.execution.keys import sip_key
+from apps.engine.execution.states import FINAL
+from apps.engine.model.choices import ChargeClass, MarketPhase, Mode, OrderState, Purpose, RunLevel, Side, Trigger
+from apps.engine.model.instrument import Instrument as EngineInstrument
+from apps.engine.model.params import RiskLimits, StrategyParams
+from apps.engine.model.snapshot import (
+    CycleSnapshot,
+    IndicatorReading,
+    InstrumentSnapshot,
+    PositionSnapshot,
+    Quote,
+    RiskScope,
+    RiskUsage,
+)
+from apps.engine.strategies.sip import instalment_of
+from apps.market import calendar
+from apps.market.models import Candle, Instrument
+from apps.market.quotes import CachedQuote
+from apps.trading.models import (
+    LIVE_STATES,
+    Bot,
+    ClockTimestamp,
+    EntryFreeze,
+    Fill,
+    InstrumentConfig,
+    OrderIntent,
+    Position,
+)
+from apps.trading.selectors import free_cash
+from apps.trading.slots import Rhythm
+
+_UNSETTLED = frozenset({OrderState.UNKNOWN, OrderState.PARKED})
+_NOTHING = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketFacts:
+    """What the platform knows of the market for this cycle; an instrument nobody could read is missing."""
+
+    readings: Mapping[UUID, IndicatorReading] = field(default_factory=dict)
+    quotes: Mapping[UUID, CachedQuote] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleTerms:
+    """The bot's own rules and the moment: everything of a snapshot that is neither market nor book."""
+
+    bot: Bot
+    configs: Sequence[InstrumentConfig]
+    params: StrategyParams
+    params_version: int
+    limits: RiskLimits
+    rhythm: Rhythm
+    trigger: Trigger
+    slot_at: datetime
+    now: datetime
+    run_level: RunLevel
+    phase: MarketPhase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ledger:
+    """The connection's open lots and living orders: of this bot, and of all others beside it."""
+
+    positions: Sequence[Position]
+    orders: Sequence[OrderIntent]
+    bot_id: UUID
+
+    @property
+    def own_positions(self) -> list[Position]:
+        return [position for position in self.positions if position.bot_id == self.bot_id]
+
+    @property
+    def own_entries(self) -> list[OrderIntent]:
+        return [order for order in self.orders if order.bot_id == self.bot_id and order.side == Side.BUY]
+
+
+def cycle_snapshot(terms: CycleTerms, market: MarketFacts) -> CycleSnapshot:
+    """Return the whole input of one cycle, as the database and the market data say it now."""
+    bot = terms.bot
+    trading_on = calendar.trading_date(terms.rhythm.exchange, terms.now)
+    ledger = _ledger(bot)
+    facts = _Facts.read(terms, ledger)
+    return CycleSnapshot(
+        bot_id=str(bot.pk),
+        connection_id=str(bot.connection_id),
+        broker=bot.connection.broker,
+        params=terms.params,
+        params_version=terms.params_version,
+        trigger=terms.trigger,
+        now=terms.now,
+        trading_on=trading_on,
+        slot=terms.slot_at,
+        phase=terms.phase,
+        run_level=terms.run_level,
+        cash=free_cash(bot.connection_id).free,
+        allocated_capital=bot.allocated_capital,
+        capital_in_use=_capital_in_use(ledger),
+        risk=(RiskScope(name="bot", limits=terms.limits, usage=_usage(terms, ledger, market)),),
+        instruments=tuple(_instrument(terms, config, ledger, facts, market) for config in terms.configs),
+    )
+
+
+def share_id(instrument: Instrument) -> str:
+    """Return what is equal for the same share on different exchanges."""
+    return instrument.isin or f"{instrument.exchange}:{instrument.tradingsymbol}"
+
+
+# --- per instrument ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    """Counts and names by instrument or position, each from one query."""
+
+    freezes: Mapping[UUID, str]
+    corporate_actions: frozenset[UUID]
+    entries_today: Mapping[UUID, int]
+    last_exits: Mapping[UUID, datetime]
+    final_exits: Mapping[UUID, int]
+    sip_done: frozenset[UUID] | None
+
+    @classmethod
+    def read(cls, terms: CycleTerms, ledger: _Ledger) -> "_Facts":
+        freezes = EntryFreeze.objects.filter(connection_id=terms.bot.connection_id, cleared_at=None)
+        names: dict[UUID, list[str]] = defaultdict(list)
+        for instrument_id, reason in freezes.order_by("reason").values_list("instrument_id", "reason"):
+            names[instrument_id].append(reason)
+        corporate = EntryFreeze.Reason.CORPORATE_ACTION.value
+        return cls(
+            freezes={instrument_id: ", ".join(reasons) for instrument_id, reasons in names.items()},
+            corporate_actions=frozenset(pk for pk, reasons in names.items() if corporate in reasons),
+            entries_today=_entries_today(terms),
+            last_exits=_last_exits(terms),
+            final_exits=_final_exits(ledger.own_positions),
+            sip_done=_sip_done(terms),
+        )
+
+
+def _instrument(
+    terms: CycleTerms, config: InstrumentConfig, ledger: _Ledger, facts: _Facts, market: MarketFacts
+) -> InstrumentSnapshot:
+    instrument = config.instrument
+    pk = instrument.pk
+    orders = [order for order in ledger.orders if order.instrument_id == pk]
+    position = next((held for held in ledger.own_positions if held.instrument_id == pk), None)
+    quote = market.quotes.get(pk)
+    return InstrumentSnapshot(
+        instrument=_engine_instrument(instrument),
+        indicator=market.readings.get(pk),
+        quote=None if quote is None else Quote(last_price=quote.last_price, at=quote.at),
+        position=None if position is None else _position(position, facts),
+        is_enabled=config.is_enabled and instrument.is_active,
+        has_working_entry=any(order.side == Side.BUY and order.state not in _UNSETTLED for order in orders),
+        has_working_exit=any(order.side == Side.SELL and order.state not in _UNSETTLED for order in orders),
+        has_unknown_order=any(order.state in _UNSETTLED for order in orders),
+        has_unknown_exit=any(
+            order.side == Side.SELL and order.state in _UNSETTLED and order.blocks for order in orders
+        ),
+        held_elsewhere=_held_elsewhere(instrument, ledger),
+        exposure=_exposure(instrument, ledger, market),
+        entries_today=facts.entries_today.get(pk, 0),
+        candles_since_exit=_candles_since(terms, instrument, facts.last_exits.get(pk)),
+        entry_freeze=facts.freezes.get(pk),
+        corporate_action_hold=pk in facts.corporate_actions,
+        sip_done=None if facts.sip_done is None else pk in facts.sip_done,
+    )
+
+
+def _engine_instrument(instrument: Instrument) -> EngineInstrument:
+    return EngineInstrument(
+        instrument_id=str(instrument.pk),
+        exchange=instrument.exchange,
+        tradingsymbol=instrument.tradingsymbol,
+        tick_size=instrument.tick_size,
+        lot_size=instrument.lot_size,
+        share_id=share_id(instrument),
+        freeze_quantity=instrument.freeze_quantity,
+        charge_class=ChargeClass(instrument.charge_class),
+    )
+
+
+def _position(position: Position, facts: _Facts) -> PositionSnapshot:
+    return PositionSnapshot(
+        position_id=str(position.pk),
+        quantity=position.quantity,
+        average_price=position.average_price,
+        highest_price=position.highest_price,
+        entered_at=position.opened_at,
+        exit_no=facts.final_exits.get(position.pk, 0) + 1,
+        entry_charges=position.entry_charges,
+        stop_price=position.stop_price,
+        target_price=position.target_price,
+    )
+
+
+def _held_elsewhere(instrument: Instrument, ledger: _Ledger) -> bool:
+    """Return whether the same share is held or working under another bot or another listing of the connection."""
+    rows: list[Position | OrderIntent] = [*ledger.positions, *(o for o in ledger.orders if o.side == Side.BUY)]
+    return any(
+        share_id(row.instrument) == share_id(instrument)
+        and (row.bot_id != ledger.bot_id or row.instrument_id != instrument.pk)
+        for row in rows
+    )
+
+
+def _exposure(instrument: Instrument, ledger: _Ledger, market: MarketFacts) -> Decimal:
+    """Return what the account has in this share, at the last price where one is known, else at cost."""
+    total = _NOTHING
+    for position in ledger.positions:
+        if share_id(position.instrument) == share_id(instrument):
+            quote = market.quotes.get(position.instrument_id)
+            total += position.quantity * (position.average_price if quote is None else quote.last_price)
+    for order in ledger.orders:
+        if order.side == Side.BUY and share_id(order.instrument) == share_id(instrument):
+            total += order.reserved_cash
+    return total
+
+
+def _candles_since(terms: CycleTerms, instrument: Instrument, exit_at: datetime | None) -> int | None:
+    """Return how many candles closed since an exit, counted no further than the cooldown asks for."""
+    if exit_at is None:
+        return None
+    count, at = 0, exit_at
+    rhythm = terms.rhythm
+    while count <= terms.params.cooldown_candles:
+        candle = calendar.next_candle(rhythm.exchange, rhythm.timeframe, at, instrument.session_class)
+        if candle is None or candle.closed_at > terms.now:
+            return count
+        count, at = count + 1, candle.closed_at
+    return count
+
+
+# --- the books --------------------------------------------------------------------------------------------------------
+
+
+def _ledger(bot: Bot) -> _Ledger:
+    positions = Position.objects.filter(connection_id=bot.connection_id, closed_at=None, quantity__gt=0)
+    orders = OrderIntent.objects.filter(connection_id=bot.connection_id, state__in=LIVE_STATES)
+    return _Ledger(
+        positions=list(positions.select_related("instrument")),
+        orders=list(orders.select_related("instrument")),
+        bot_id=bot.pk,
+    )
+
+
+def _capital_in_use(ledger: _Ledger) -> Decimal:
+    held = sum((position.quantity * position.average_price for position in ledger.own_positions), _NOTHING)
+    return held + sum((order.reserved_cash for order in ledger.own_entries), _NOTHING)
+
+
+def _day_start(terms: CycleTerms) -> datetime:
+    on = calendar.trading_date(terms.rhythm.exchange, terms.now)
+    return calendar.session_opened_at(terms.rhythm.exchange, on) or terms.now
+
+
+def _made_today(terms: CycleTerms) -> Q:
+    """Select rows by their age: they are stamped by the database's clock, and the day is one of business time."""
+    return Q(created_at__gte=ClockTimestamp() - (terms.now - _day_start(terms)))
+
+
+def _entries_today(terms: CycleTerms) -> dict[UUID, int]:
+    """Return how many entries of each instrument were made today; one that never was in the market does not count."""
+    entries = OrderIntent.objects.filter(
+        _made_today(terms),
+        Q(state__in=LIVE_STATES) | Q(filled_quantity__gt=0),
+        bot=terms.bot,
+        purpose__in=[Purpose.ENTRY, Purpose.SIP],
+    )
+    return dict(entries.values_list("instrument_id").annotate(Count("id")))
+
+
+def _last_exits(terms: CycleTerms) -> dict[UUID, datetime]:
+    cooldown = terms.params.cooldown_candles
+    if not cooldown:
+        return {}
+    rhythm = terms.rhythm
+    since = min(
+        calendar.candles_ago(rhythm.exchange, rhythm.timeframe, terms.now, cooldown + 2, session_class)
+        for session_class in rhythm.session_classes
+    )
+    closed = Position.objects.filter(bot=terms.bot, closed_at__gte=since)
+    return dict(closed.values_list("instrument_id").annotate(Max("closed_at")))
+
+
+def _final_exits(positions: Sequence[Position]) -> dict[UUID, int]:
+    """Return how many exits of each lot cannot fill any more; the next one's number is one higher."""
+    if not positions:
+        return {}
+    over = Q(state__in=[state.value for state in FINAL]) | Q(state=OrderState.DEAD) | Q(blocks=False)
+    exits = OrderIntent.objects.filter(over, position__in=positions, side=Side.SELL)
+    return dict(exits.values_list("position_id").annotate(Count("id")))
+
+
+def _sip_done(terms: CycleTerms) -> frozenset[UUID] | None:
+    """Return the instruments whose instalment of this period was ordered; None where the mode knows no instalments."""
+    if terms.params.mode is not Mode.SIP:
+        return None
+    period = instalment_of(terms.params, calendar.trading_date(terms.rhythm.exchange, terms.now)).period
+    keys = [
+        sip_key(connection_id=str(terms.bot.connection_id), instrument_id=str(config.instrument_id), period=period)
+        for config in terms.configs
+    ]
+    return frozenset(OrderIntent.objects.filter(intent_key__in=keys).values_list("instrument_id", flat=True))
+
+
+# --- risk -------------------------------------------------------------------------------------------------------------
+
+
+def _usage(terms: CycleTerms, ledger: _Ledger, market: MarketFacts) -> RiskUsage:
+    """Return what the bot has used of its limits. What only an unset limit would ask for is not read."""
+    limits = terms.limits
+    held = {position.instrument_id for position in ledger.own_positions}
+    working = {order.instrument_id for order in ledger.own_entries}
+    return RiskUsage(
+        capital_in_use=_capital_in_use(ledger),
+        open_positions=len(held | working),
+        day_pnl=_day_pnl(terms, ledger, market) if limits.daily_loss is not None else None,
+        orders_today=_orders_today(terms) if limits.max_orders_per_day is not None else None,
+        losses_in_row=_losses_in_row(terms.bot, limits.pause_after_losses) if limits.pause_after_losses else None,
+    )
+
+
+def _orders_today(terms: CycleTerms) -> int:
+    made = OrderIntent.objects.filter(_made_today(terms), bot=terms.bot)
+    return made.exclude(state=OrderState.DEAD).count()
+
+
+def _losses_in_row(bot: Bot, enough: int) -> int:
+    closed = Position.objects.filter(bot=bot).exclude(closed_at=None).order_by("-closed_at")
+    losses = 0
+    for realized_pnl, charges in closed.values_list("realized_pnl", "charges")[:enough]:
+        if realized_pnl - charges >= 0:
+            break
+        losses += 1
+    return losses
+
+
+def _day_pnl(terms: CycleTerms, ledger: _Ledger, market: MarketFacts) -> Decimal | None:
+    """Return the rupees the bot gained since the session's open, charges deducted; None if a price is unknown.
+
+    Money in less money out, plus what is held now at the last price, less what was held at the open at the price then.
+    """
+    opened_at = _day_start(terms)
+    fills = (
+        Fill.objects.filter(intent__bot=terms.bot, traded_at__gte=opened_at)
+        .values("instrument_id", "side")
+        .annotate(shares=Sum("quantity"), rupees=Sum(F("quantity") * F("price")), paid=Sum("charges"))
+    )
+    total = _NOTHING
+    at_open: Counter[UUID] = Counter({position.instrument_id: position.quantity for position in ledger.own_positions})
+    for row in fills:
+        sign = 1 if row["side"] == Side.SELL else -1
+        total += sign * row["rupees"] - row["paid"]
+        at_open[row["instrument_id"]] += sign * row["shares"]
+    for position in ledger.own_positions:
+        quote = market.quotes.get(position.instrument_id)
+        if quote is None:
+            return None
+        total += position.quantity * quote.last_price
+    carried = [instrument_id for instrument_id, shares in at_open.items() if shares > 0]
+    then = _prices_at(carried, terms, opened_at)
+    if any(instrument_id not in then for instrument_id in carried):
+        return None
+    return total - sum((at_open[instrument_id] * then[instrument_id] for instrument_id in carried), _NOTHING)
+
+
+def _prices_at(instrument_ids: Sequence[UUID], terms: CycleTerms, at: datetime) -> dict[UUID, Decimal]:
+    """Return the close of the last candle before a moment, for each instrument that has one from the days before."""
+    if not instrument_ids:
+        return {}
+    candles = Candle.objects.filter(
+        instrument__in=instrument_ids,
+        timeframe=terms.rhythm.timeframe.value,
+        opened_at__lt=at,
+        opened_at__gte=at - timedelta(days=10),
+        feed=F("instrument__feed"),
+    )
+    newest = candles.order_by("instrument_id", "-opened_at").distinct("instrument_id")
+    return dict(newest.values_list("instrument_id", "close"))
