@@ -5,6 +5,7 @@ class NotificationsConfig(AppConfig):
     name = "apps.notifications"
 
     def ready(self) -> None:
-        from apps.notifications import subscribers
+        from apps.notifications import alarms, subscribers
 
         subscribers.connect()
+        alarms.connect()

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email import message_from_bytes, policy
-from email.message import EmailMessage as ParsedMessage
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import cast
 
 from django.conf import settings
 from django.core.mail.backends.base import BaseEmailBackend
@@ -74,7 +72,7 @@ def _files() -> list[Path]:
 
 
 def _read(path: Path) -> Mail:
-    parsed = cast("ParsedMessage", message_from_bytes(path.read_bytes(), policy=policy.default))
+    parsed = message_from_bytes(path.read_bytes(), policy=policy.default)
     part = parsed.get_body(preferencelist=("plain", "html"))
     date = parsed.get("Date")
     return Mail(

@@ -13,9 +13,7 @@ from apps.notifications import selectors, services
 _SUBJECTS = {"danger": "ARUN: please look now", "warning": "ARUN: something needs you", "info": "ARUN: news"}
 
 
-@shared_task(
-    queue="default", autoretry_for=(OSError,), retry_backoff=5, retry_backoff_max=300, max_retries=10
-)
+@shared_task(queue="default", autoretry_for=(OSError,), retry_backoff=5, retry_backoff_max=300, max_retries=10)
 def mail_notification(tenant_id: str, notification_id: str) -> None:
     """Send one notification to the tenant's owners and managers."""
     tenant, notification = UUID(tenant_id), UUID(notification_id)

@@ -4,10 +4,13 @@ from decimal import Decimal
 
 from apps.engine.model.params import StrategyParams
 from apps.engine.model.snapshot import PositionSnapshot
-from apps.engine.strategies.exits import exit_levels
+from apps.engine.strategies.exits import watched_levels
 from apps.trading.models import Position, PriceLevel
 
 _Direction = PriceLevel.Direction
+
+SMALLEST_STEP = Decimal("0.0001")
+"""The last place in which prices are stored."""
 
 
 def levels_refresh(position: Position) -> None:
@@ -15,7 +18,7 @@ def levels_refresh(position: Position) -> None:
     PriceLevel.objects.filter(tenant_id=position.tenant_id, position_id=position.pk).delete()
     if position.quantity == 0 or position.bot.parameters is None:
         return
-    levels = exit_levels(
+    levels = watched_levels(
         StrategyParams.from_json(position.bot.parameters.params),
         PositionSnapshot(
             position_id=str(position.pk),
@@ -33,6 +36,7 @@ def levels_refresh(position: Position) -> None:
         "stop": (levels.stop, _Direction.BELOW),
         "trailing": (levels.trailing, _Direction.BELOW),
         "target": (levels.target, _Direction.ABOVE),
+        "peak": (_next_high(position) if levels.trailing is not None else None, _Direction.ABOVE),
     }
     PriceLevel.objects.bulk_create(
         PriceLevel(
@@ -47,3 +51,8 @@ def levels_refresh(position: Position) -> None:
         for kind, (price, direction) in wanted.items()
         if price is not None
     )
+
+
+def _next_high(position: Position) -> Decimal:
+    """Return the lowest price that would be a new high of the lot: there its trailing stop has to be raised."""
+    return max(position.highest_price or position.average_price, position.average_price) + SMALLEST_STEP

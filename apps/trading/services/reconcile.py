@@ -405,6 +405,17 @@ def _other_order(intent: OrderIntent, row: BrokerOrder) -> None:
     _alarm(intent, EntryFreeze.Reason.OUTSIDE_ORDER, {"broker_order_id": row.broker_order_id, "why": "other terms"})
 
 
+def _alarm_unsold(intent: OrderIntent) -> None:
+    if OrderEvent.objects.filter(intent=intent, cause="unsold").exists():
+        return
+    intent_note(intent, "unsold")
+    events.publish(
+        "Alarm",
+        tenant_id=intent.tenant_id,
+        data={"kind": "UNSOLD", "intent": str(intent.pk), "instrument": str(intent.instrument_id)},
+    )
+
+
 def _alarm(intent: OrderIntent, reason: EntryFreeze.Reason, data: Mapping[str, object]) -> None:
     is_new = entry_freeze(
         connection_id=intent.connection_id,
@@ -462,7 +473,7 @@ def _flatten_again(connection: BrokerConnection) -> None:
         last = tries.order_by("-created_at").first()
         if tries.count() >= FLATTEN_TRIES:
             if last is not None:
-                _alarm(last, EntryFreeze.Reason.POSITION_DIFFERS, {"why": "the lot could not be sold"})
+                _alarm_unsold(last)
         elif run_level(position.bot) is RunLevel.FLATTEN:
             flatten_position(position)
 

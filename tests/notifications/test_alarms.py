@@ -1,0 +1,64 @@
+"""Events that a person must hear of become one notification each, in plain words."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from apps.common.db import tenant_scope
+from apps.common.events import Event, handlers_of
+from apps.notifications.models import Notification
+from apps.trading.models import EntryFreeze
+from tests.kit.factories.trading import TradingTenant, make_trading_tenant
+
+
+@pytest.fixture
+def asha(db: None) -> TradingTenant:
+    return make_trading_tenant()
+
+
+def tell(tenant: TradingTenant, kind: str, /, **data: object) -> None:
+    event = Event(
+        id=7, kind=kind, tenant_id=tenant.tenant_id, seq=1, data=data, created_at=datetime(2026, 11, 23, tzinfo=UTC)
+    )
+    for handler in handlers_of(kind):
+        if "notifications" in handler.__module__:
+            handler(event)
+
+
+def told(tenant: TradingTenant) -> list[tuple[str, str]]:
+    with tenant_scope(tenant.tenant_id):
+        return list(Notification.objects.values_list("severity", "text"))
+
+
+@pytest.mark.parametrize("reason", list(EntryFreeze.Reason))
+def test_every_freeze_is_told_with_the_name_of_the_share(asha, reason) -> None:
+    tell(asha, "EntriesFrozen", reason=str(reason), instrument=str(asha.instrument_id))
+
+    ((_severity, text),) = told(asha)
+    assert "SIMTEST" in text
+
+
+def test_event_that_comes_twice_is_told_once(asha) -> None:
+    for _time in range(2):
+        tell(asha, "EntriesFrozen", reason="UNKNOWN_ORDER", instrument=str(asha.instrument_id))
+
+    assert [severity for severity, _text in told(asha)] == ["danger"]
+
+
+def test_ended_session_is_a_danger(asha) -> None:
+    tell(asha, "broker_session_changed", state="EXPIRED", connection_id="x")
+
+    assert [severity for severity, _text in told(asha)] == ["danger"]
+
+
+def test_late_stop_is_a_danger_and_its_later_steps_are_not_told_again(asha) -> None:
+    tell(asha, "StopEscalated", step="late")
+    tell(asha, "StopEscalated", step="process_killed")
+
+    assert [severity for severity, _text in told(asha)] == ["danger"]
+
+
+def test_lot_that_cannot_be_sold_is_a_danger(asha) -> None:
+    tell(asha, "Alarm", kind="UNSOLD", instrument=str(asha.instrument_id))
+
+    assert [severity for severity, _text in told(asha)] == ["danger"]
