@@ -15,4 +15,12 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     for component, queue in _HEARTBEAT_QUEUES.items()
 } | {
     "sweep": {"task": "trading.sweep", "schedule": 1.0, "options": {"queue": "orders", "expires": 3}},
+    "dispatch": {"task": "trading.dispatch_tick", "schedule": 1.0, "options": {"queue": "market", "expires": 2}},
+    "candles": {"task": "market.candles_tick", "schedule": 1.0, "options": {"queue": "market", "expires": 5}},
+    "price-watch": {"task": "trading.price_watch_tick", "schedule": 2.0, "options": {"queue": "market", "expires": 4}},
+    "candles-prune": {
+        "task": "market.candles_prune",
+        "schedule": 3600.0,
+        "options": {"queue": "market", "expires": 600},
+    },
 }

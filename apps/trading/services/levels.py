@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from apps.engine.model.params import StrategyParams
 from apps.engine.model.snapshot import PositionSnapshot
-from apps.engine.strategies.exits import watched_levels
+from apps.engine.strategies.exits import exit_levels, watched_levels
 from apps.trading.models import Position, PriceLevel
 
 _Direction = PriceLevel.Direction
@@ -18,25 +18,25 @@ def levels_refresh(position: Position) -> None:
     PriceLevel.objects.filter(tenant_id=position.tenant_id, position_id=position.pk).delete()
     if position.quantity == 0 or position.bot.parameters is None:
         return
-    levels = watched_levels(
-        StrategyParams.from_json(position.bot.parameters.params),
-        PositionSnapshot(
-            position_id=str(position.pk),
-            quantity=position.quantity,
-            average_price=position.average_price,
-            highest_price=position.highest_price,
-            entered_at=position.opened_at,
-            exit_no=1,
-            stop_price=position.stop_price,
-            target_price=position.target_price,
-        ),
+    params = StrategyParams.from_json(position.bot.parameters.params)
+    lot = PositionSnapshot(
+        position_id=str(position.pk),
+        quantity=position.quantity,
+        average_price=position.average_price,
+        highest_price=position.highest_price,
+        entered_at=position.opened_at,
+        exit_no=1,
+        stop_price=position.stop_price,
+        target_price=position.target_price,
     )
+    levels = watched_levels(params, lot)
+    trails = exit_levels(params, lot).trailing is not None
     wanted: dict[str, tuple[Decimal | None, PriceLevel.Direction]] = {
         "catastrophic": (levels.catastrophic, _Direction.BELOW),
         "stop": (levels.stop, _Direction.BELOW),
         "trailing": (levels.trailing, _Direction.BELOW),
         "target": (levels.target, _Direction.ABOVE),
-        "peak": (_next_high(position) if levels.trailing is not None else None, _Direction.ABOVE),
+        "peak": (_next_high(position) if trails else None, _Direction.ABOVE),
     }
     PriceLevel.objects.bulk_create(
         PriceLevel(
