@@ -1,19 +1,13 @@
 """Addresses of the web process. Each app keeps its own list; this one only says where it hangs."""
 
-from importlib.util import find_spec
-
 from django.urls import URLPattern, URLResolver, include, path
+
+from apps.support.site import site
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("accounts/", include("allauth.urls")),
+    path("staff/", site.urls),
+    path("", include("apps.common.urls")),
+    path("", include("apps.notifications.urls")),
+    path("", include("apps.web.urls")),
 ]
-
-_PARTS = (
-    ("", "apps.common.urls"),
-    ("", "apps.notifications.urls"),
-    ("staff/", "apps.support.urls"),
-    ("", "apps.web.urls"),
-)
-for _prefix, _module in _PARTS:
-    if find_spec(_module) is not None:
-        urlpatterns.append(path(_prefix, include(_module)))

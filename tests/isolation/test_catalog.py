@@ -239,3 +239,26 @@ def test_route_function_is_for_the_application_alone():
     """)
 
     assert rows == [("arun_app",)]
+
+
+def test_support_reads_nothing_that_logs_anybody_in():
+    readable = set(_privileges("arun_support"))
+    hidden = {
+        "account_emailaddress",
+        "account_emailconfirmation",
+        "accounts_user",
+        "django_session",
+        "mfa_authenticator",
+        "tenants_routekey",
+        "usersessions_usersession",
+    }
+    columns = {
+        row[0]
+        for row in _rows("""
+            SELECT attname::text FROM pg_attribute WHERE attrelid = 'accounts_user'::regclass AND attnum > 0
+              AND has_column_privilege('arun_support', attrelid, attnum, 'SELECT')
+        """)
+    }
+
+    assert readable & hidden == set()
+    assert columns == {"id", "email", "name", "is_active", "is_staff", "joined_at", "last_login"}

@@ -92,7 +92,10 @@ def _count(connection: psycopg.Connection, table: str, tenant: uuid.UUID) -> int
     query = sql.SQL("SELECT count(*) FROM {} WHERE {} = %s").format(
         sql.Identifier(table), sql.Identifier(_tenant_column(table))
     )
-    return connection.execute(query, [tenant]).fetchone()[0]
+    try:
+        return connection.execute(query, [tenant]).fetchone()[0]
+    except psycopg.errors.InsufficientPrivilege:
+        return 0
 
 
 def _changed(connection: psycopg.Connection, statement: sql.Composed, parameters: list[object]) -> int:
@@ -106,8 +109,9 @@ def _changed(connection: psycopg.Connection, statement: sql.Composed, parameters
 @pytest.mark.parametrize("role", ["arun_app", "arun_support"])
 def test_select_in_a_scope_shows_its_tenant_alone(filled, role):
     everywhere = {"tenants_tenant", "tenants_membership"} if role == "arun_support" else set()
+    hidden = {"tenants_routekey"} if role == "arun_support" else set()
     with _scoped(filled, role, str(OURS)) as connection:
-        own = [table for table in TABLES if _count(connection, table, OURS) != 1]
+        own = [table for table in TABLES if _count(connection, table, OURS) != 1 and table not in hidden]
         leaks = [table for table in TABLES if _count(connection, table, THEIRS) and table not in everywhere]
 
     assert own == []

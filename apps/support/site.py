@@ -1,0 +1,45 @@
+"""The staff console: its own admin site, entered through the platform's own log-in."""
+
+from typing import Any
+
+from allauth.account.decorators import secure_admin_login
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
+from unfold.sites import UnfoldAdminSite
+
+
+class StaffSite(UnfoldAdminSite):  # type: ignore[misc]
+    """Pages for the operator's staff. A customer is answered as if the page did not exist for them."""
+
+    index_title = "Platform"
+    enable_nav_sidebar = True
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_active and getattr(request.user, "is_staff", False))
+
+    def extra_urls(self) -> list[URLPattern]:
+        from apps.support import views
+
+        return [
+            path("fleet/", self.admin_view(views.fleet), name="fleet"),
+            path("tenants/<uuid:tenant_id>/", self.admin_view(views.tenant), name="tenant"),
+            path("tenants/<uuid:tenant_id>/open/", self.admin_view(views.tenant_open), name="tenant_open"),
+        ]
+
+    # The throttled log-in with second factors, not the admin's own form.
+    @method_decorator(secure_admin_login)
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
+        response: HttpResponseBase = super().login(request, extra_context)
+        return response
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
+        """Show the lists of global tables, with the way to the fleet board first."""
+        response: HttpResponseBase = super().index(
+            request, {**(extra_context or {}), "fleet_url": reverse("admin:fleet", current_app=self.name)}
+        )
+        return response
+
+
+site = StaffSite(name="staff")
