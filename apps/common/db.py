@@ -67,7 +67,8 @@ def tenant_scope(tenant_id: UUID, *, using: str = "default") -> Iterator[None]:
             yield
         finally:
             connection.arun_tenant_id = None
-        if inside_a_transaction:
+        # One that is rolled back takes its setting with it, and takes no statement any more.
+        if inside_a_transaction and not connection.needs_rollback:
             # A setting made in a savepoint outlives it; the outer transaction must not keep this tenant.
             _tell_tenant(connection, "")
 
