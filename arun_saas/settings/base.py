@@ -227,6 +227,7 @@ ARUN_DEMO_EMAIL = env.text("ARUN_DEMO_EMAIL", "")  # empty: no demo tenant
 ARUN_DEMO_PASSWORD = env.text("ARUN_DEMO_PASSWORD", "")
 SANDBOX_URL = env.text("SANDBOX_URL", "http://127.0.0.1:8100")
 SANDBOX_KEY = env.text("SANDBOX_KEY")
+SANDBOX_SEED = env.integer("SANDBOX_SEED", 20260101)
 
 # The order path's safety times (docs/architecture.md, "The order path"). Tests run them at a smaller scale.
 ARUN_PERMIT_SECONDS = 5.0  # how long a permit may be used
