@@ -19,6 +19,7 @@ class FakeFeed:
     """Answers for the simulated instruments, counts what it is asked, can be slow, silent or broken.
 
     `prices` replaces the last price of an instrument; `hidden` is how many of the newest candles it does not have yet.
+    A symbol such as SIMALPHA-2 follows SIMALPHA, so that a test may have more instruments than the market has.
     """
 
     def __init__(self) -> None:
@@ -39,7 +40,7 @@ class FakeFeed:
     def quotes(self, instruments: Sequence[InstrumentRef]) -> tuple[Quote, ...]:
         self.quote_calls.append(tuple(instruments))
         self._answer()
-        return tuple(self._quote(instrument) for instrument in instruments if instrument.tradingsymbol in BY_SYMBOL)
+        return tuple(self._quote(instrument) for instrument in instruments if _name(instrument) in BY_SYMBOL)
 
     def _answer(self) -> None:
         time.sleep(self.delay_seconds)
@@ -51,7 +52,7 @@ class FakeFeed:
         first = candle_index(timeframe, request.since + length - timedelta(microseconds=1))
         last = min(candle_index(timeframe, request.until), candle_index(timeframe, clock.now())) - self.hidden
         rows = simulated_candles(
-            SEED, BY_SYMBOL[request.instrument.tradingsymbol], timeframe, first_index=first, count=max(0, last - first)
+            SEED, BY_SYMBOL[_name(request.instrument)], timeframe, first_index=first, count=max(0, last - first)
         )
         return tuple(
             Candle(
@@ -71,10 +72,14 @@ class FakeFeed:
         price = self.prices.get(instrument.tradingsymbol)
         return Quote(
             instrument=instrument,
-            last_price=price or simulated_price(SEED, BY_SYMBOL[instrument.tradingsymbol], clock.now()),
+            last_price=price or simulated_price(SEED, BY_SYMBOL[_name(instrument)], clock.now()),
             bid=None,
             ask=None,
             previous_close=None,
             at=clock.now(),
             quality=QuoteQuality.REALTIME,
         )
+
+
+def _name(instrument: InstrumentRef) -> str:
+    return instrument.tradingsymbol.partition("-")[0]

@@ -121,10 +121,8 @@ def test_crossed_stop_becomes_one_exit(meera: TradingTenant, look: Watch, feed: 
     with tenant_scope(meera.tenant_id):
         run = CycleRun.objects.get()
         assert (run.trigger, run.state) == ("PRICE", "DONE")
-        assert (
-            Decision.objects.get().numbers["level"]
-            == "58.900000000000000000"[: len(Decision.objects.get().numbers["level"])]
-        )
+        numbers = Decision.objects.get().numbers
+    assert (Decimal(numbers["level"]), Decimal(numbers["last_price"])) == (Decimal("58.9"), Decimal("58.5"))
 
 
 def test_same_crossing_seen_again_wakes_nobody(meera: TradingTenant, look: Watch, feed: FakeFeed) -> None:
