@@ -2,6 +2,8 @@
 
 import os
 import re
+import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,8 +14,6 @@ from pathlib import Path
 from django.conf import settings
 from django.core.mail.backends.base import BaseEmailBackend
 from django.core.mail.message import EmailMessage
-
-from apps.common.ids import uuid7
 
 MOST_KEPT = 200
 _NAME = re.compile(r"[0-9a-f]{32}")
@@ -37,7 +37,7 @@ class MailboxBackend(BaseEmailBackend):
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         folder = _folder()
         for message in email_messages:
-            name = uuid7().hex  # sorts by time
+            name = f"{time.time_ns():016x}{secrets.token_hex(8)}"  # sorts by time, and nobody guesses it
             draft = folder / f".{name}.new"
             handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "wb") as file:
