@@ -35,9 +35,10 @@ HEALTH_SECONDS = 3.0
 HEALTH_EVERY_SECONDS = 0.5
 HTTP_OK = 200
 # First what makes new work, then what carries it out, then what those talk to. A process in no stage stops first.
-LATER_STAGES = (("gateway",), ("relay",), ("sandbox",), (VALKEY,), (POSTGRES,))
+LATER_STAGES = (("gateway",), ("relay", "sandbox"), (VALKEY,), (POSTGRES,))
 # A celery worker lets its tasks run on for up to 25 s when it is told to stop.
 STOP_SECONDS = {"gateway": 30.0, "worker": 30.0, "default": 30.0}
+OTHERS_STOP_SECONDS = 20.0
 
 
 class EmbeddedRun:
@@ -126,7 +127,9 @@ class EmbeddedRun:
     def _start_processes(self) -> None:
         for name, command in read_procfile(ROOT / "Procfile").items():
             launch = shell_launcher(command, environment={**self._environment, "ARUN_PROCESS": name}, cwd=ROOT)
-            self._supervisor.add(Child(name=name, launch=launch, stop_seconds=STOP_SECONDS.get(name, 10.0)))
+            self._supervisor.add(
+                Child(name=name, launch=launch, stop_seconds=STOP_SECONDS.get(name, OTHERS_STOP_SECONDS))
+            )
 
     def _announce(self) -> None:
         is_ready = self._supervisor.step_until(self._is_healthy, seconds=READY_SECONDS)

@@ -15,6 +15,7 @@ import redis
 
 from arun_saas.embedded import account, postgres
 from arun_saas.embedded.postgres import PostgresServer, find_place, wheel_folder
+from arun_saas.embedded.provision import APP, BACKUP, OWNER, ROLES, SANDBOX, Databases, provision
 from arun_saas.embedded.system import free_port, make_folder
 from arun_saas.embedded.valkey import ValkeyServer
 
@@ -73,6 +74,31 @@ def test_postgres_keeps_its_rows_through_a_kill_and_wants_a_password(folder):
     with psycopg.connect(server.url()) as connection:
         assert connection.execute("SELECT number FROM kept").fetchone() == (7,)
     stop(process)
+
+
+def test_managed_database_is_provisioned_by_a_role_that_is_no_superuser(folder):
+    server = PostgresServer(place=find_place(folder, cluster="x"), port=free_port(), password="p")
+    server.initialize()
+    process = started(server)
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute("CREATE ROLE manager LOGIN CREATEDB CREATEROLE PASSWORD 'p'")
+        connection.execute("CREATE DATABASE maintenance OWNER manager")
+    admin = server.url("manager", "p", "maintenance")
+
+    for _ in range(2):
+        provision(admin, passwords=dict.fromkeys(ROLES, "p"), databases=Databases())
+
+    with psycopg.connect(server.url(OWNER, "p", "arun"), autocommit=True) as owner:
+        owner.execute("CREATE TABLE probe (id int)")
+        roles = {row[0] for row in owner.execute("SELECT rolname FROM pg_roles WHERE rolname LIKE 'arun_%'")}
+    with psycopg.connect(server.url(APP, "p", "arun"), autocommit=True) as app:
+        app.execute("INSERT INTO probe VALUES (1)")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            app.execute("TRUNCATE probe")
+    with psycopg.connect(server.url(SANDBOX, "p", "arun_sandbox"), autocommit=True) as sandbox:
+        sandbox.execute("CREATE TABLE own (id int)")
+    stop(process)
+    assert roles == set(ROLES) - {BACKUP}
 
 
 @needs_root
