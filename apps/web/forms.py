@@ -67,7 +67,7 @@ class StartForm(forms.Form):
         queryset=Instrument.objects.none(),
         label="What to watch",
         widget=forms.CheckboxSelectMultiple,
-        error_messages={"required": "Choose at least one share.", "invalid_pk_value": "This share is not offered."},
+        error_messages={"required": "Choose at least one share.", "invalid_choice": "This share is not offered."},
     )
     acknowledged = forms.BooleanField(
         label=RISK_TEXT, error_messages={"required": "Please confirm that you have read this."}

@@ -582,6 +582,10 @@ EVENT_WORDS: Mapping[str, str] = {
     "exit_released": "A new sale may take its place",
     "unknown_word": "The broker used a word that ARUN does not know",
     "day_over": "The trading day ended",
+    "unsold": "What was to be sold is still there; you were told",
+    "terms_differ": "The broker shows an order with ARUN's mark and other terms; entries of this share are frozen",
+    "second_order": "The broker shows a second order with the same mark; entries of this share are frozen",
+    "ambiguous": "An order without a mark at the broker could be this one; checking",
     "superseded": "Replaced by the order of a stop",
     # Why a written-down order may not leave.
     "stopped": "Held back by a stop",

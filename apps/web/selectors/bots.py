@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Count, OuterRef, QuerySet, Subquery, Value
-from django.db.models.functions import Coalesce, Concat
+from django.db.models import CharField, Count, OuterRef, QuerySet, Subquery, Value
+from django.db.models.functions import Cast, Coalesce, Concat
 
 from apps.brokers.choices import SessionState
 from apps.brokers.models import BrokerConnection
@@ -147,7 +147,13 @@ def bots_with_facts() -> list[BotFacts]:
             fact_platform_level=_newest_platform_level(PlatformControl.Scope.PLATFORM, ""),
             fact_broker_level=_newest_platform_level(PlatformControl.Scope.BROKER, OuterRef("connection__broker")),
             fact_strategy_level=_newest_platform_level(
-                PlatformControl.Scope.STRATEGY, Concat(OuterRef("strategy"), Value("@"), OuterRef("strategy_version"))
+                PlatformControl.Scope.STRATEGY,
+                Concat(
+                    OuterRef("strategy"),
+                    Value("@"),
+                    Cast(OuterRef("strategy_version"), CharField()),
+                    output_field=CharField(),
+                ),
             ),
         )
         .order_by("created_at")

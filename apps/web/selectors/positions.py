@@ -125,7 +125,7 @@ def _levels(position: Position, last: Decimal | None) -> tuple[Level | None, Lev
 def _level(price: Decimal | None, last: Decimal | None) -> Level | None:
     if price is None:
         return None
-    distance = None if not last else (price - last) / last * _HUNDRED
+    distance = None if not last else abs(price - last) / last * _HUNDRED
     return Level(price=price, distance_percent=distance)
 
 

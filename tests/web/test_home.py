@@ -1,0 +1,141 @@
+import re
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from apps.web.selectors import timeline
+from tests.web.conftest import signed_in
+
+PARTS = ("bots", "positions", "orders", "timeline", "fills", "notices")
+TRANSACTION = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK")
+
+
+def text_of(response) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", response.content.decode()))
+
+
+def test_home_shows_bot_position_decisions_order_and_trade(owner) -> None:
+    text = text_of(owner.get("/home/"))
+
+    assert "SIMLOTUS Simlotus 10 ₹100.00 ₹104.25" in text
+    assert "+₹42.50" in text
+    assert "+4.25%" in text
+    assert "SIMTEAK Waiting: the RSI is 51.25, above 35." in text
+    assert "Buy 4 SIMNEEM Unknown, checking" in text
+    assert "Bought 10 SIMLOTUS" in text
+    assert "1 trade today, charges ₹1.00" in text
+
+
+def test_home_is_labelled_simulated(owner) -> None:
+    assert owner.get("/home/").content.decode().count("SIMULATED") >= 3
+
+
+def test_banner_names_the_order_of_unknown_outcome(owner) -> None:
+    page = owner.get("/home/").content.decode()
+
+    assert "The outcome of an order is unknown, checking with the broker." in page
+    assert 'href="/orders/?show=unknown"' in page
+
+
+def test_price_that_nobody_has_is_unknown_and_so_is_its_sum(owner, valkey) -> None:
+    import redis
+    from django.conf import settings
+
+    redis.Redis.from_url(settings.REDIS_CACHE_URL).flushdb()
+    redis.Redis.from_url(settings.REDIS_URL).flushdb()
+
+    text = text_of(owner.get("/home/part/positions/"))
+
+    assert "Open gain or loss unknown" in text
+    assert "₹104.25" not in text
+
+
+def test_viewer_sees_everything_and_no_button(world, viewer) -> None:
+    page = viewer.get("/home/").content.decode()
+
+    assert "SIMLOTUS" in page
+    assert "/level/" not in page
+    assert "/revoke/" not in page
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_part_is_a_fragment_of_the_page(owner, name) -> None:
+    response = owner.get(f"/home/part/{name}/")
+
+    assert response.status_code == 200
+    assert "<html" not in response.content.decode()
+
+
+def test_part_that_does_not_exist_is_not_found(owner) -> None:
+    assert owner.get("/home/part/settings/").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/home/", *[f"/home/part/{name}/" for name in PARTS], "/orders/", "/trades/"])
+def test_stranger_sees_nothing_of_the_account(stranger, path) -> None:
+    response = stranger.get(path)
+
+    assert response.status_code == 200
+    assert "SIMLOTUS" not in response.content.decode()
+    assert "SIMNEEM" not in response.content.decode()
+
+
+def test_empty_account_teaches_what_will_stand_there(fresh) -> None:
+    text = text_of(signed_in(fresh.owner).get("/home/"))
+
+    for words in ("Nothing is held", "No decision yet", "No trades today", "STOPPED", "Start"):
+        assert words in text
+
+
+def test_person_without_account_is_sent_to_set_up(db) -> None:
+    from tests.kit.factories.people import make_user
+
+    response = signed_in(make_user()).get("/home/")
+
+    assert (response.status_code, response["Location"]) == (302, "/start/")
+
+
+def test_nobody_is_asked_to_log_in(db) -> None:
+    response = Client().get("/home/")
+
+    assert (response.status_code, response["Location"]) == (302, "/accounts/login/?next=/home/")
+
+
+def test_fragment_for_nobody_leaves_the_page_instead_of_swapping_a_log_in_form(db) -> None:
+    response = Client().get("/home/part/bots/", headers={"HX-Request": "true"})
+
+    assert (response.status_code, response["HX-Redirect"]) == (204, "/accounts/login/")
+
+
+def test_home_takes_a_dozen_queries_however_much_there_is(owner) -> None:
+    owner.get("/home/")  # the session learns its tenant with the first page
+
+    with CaptureQueriesContext(connection) as queries:
+        owner.get("/home/")
+
+    statements = [query["sql"] for query in queries if not query["sql"].startswith(TRANSACTION)]
+    scope = [sql for sql in statements if "set_config" in sql]
+    assert len(statements) - len(scope) <= 12, "\n".join(statements)
+
+
+def test_timeline_filter_shows_one_kind(owner) -> None:
+    text = text_of(owner.get("/home/part/timeline/?show=waiting"))
+
+    assert "SIMTEAK" in text
+    assert "SIMLOTUS" not in text
+
+
+def test_timeline_goes_on_before_a_decision(world, owner) -> None:
+    text = text_of(owner.get(f"/home/part/timeline/?before={world.decision}"))
+
+    assert "SIMTEAK" not in text
+    assert "SIMNEEM" in text
+
+
+def test_timeline_offers_older_decisions_only_when_there_are_some(world, owner) -> None:
+    from apps.common.db import tenant_scope
+
+    with tenant_scope(world.account.tenant_id):
+        assert timeline.timeline_view(limit=3).older_than is None
+        assert timeline.timeline_view(limit=2).older_than is not None
