@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from arun_saas.embedded.system import free_port
+from tests.kit.platform import FIRST_START_SECONDS, Platform
 from tests.kit.processes import clean_environment, run_python, wait_for
-from tests.process.test_up import FIRST_START_SECONDS, Platform
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("up")]
 
