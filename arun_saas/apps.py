@@ -10,8 +10,8 @@ class ArunConfig(AppConfig):
     label = "arun_saas"
 
     def ready(self) -> None:
-        from arun_saas import celery
         from apps.common import logs
+        from arun_saas import celery
 
         logs.configure()
         celery.app.set_default()

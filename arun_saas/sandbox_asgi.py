@@ -9,8 +9,8 @@ import django
 
 django.setup()
 
-from django.conf import settings  # noqa: E402  the settings above decide what this loads
+from django.conf import settings
 
-from apps.sandbox.server import VenueServer  # noqa: E402
+from apps.sandbox.server import VenueServer
 
 application = VenueServer(settings.ARUN_DATA / "sandbox" / "venue.log")

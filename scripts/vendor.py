@@ -1,7 +1,7 @@
 """Fetch the browser files that ARUN serves itself, or check that they are what the manifest says.
 
-    python scripts/vendor.py            fetch the pinned versions with npm and rewrite the manifests
-    python scripts/vendor.py --check    compare every file with its manifest; no network
+python scripts/vendor.py            fetch the pinned versions with npm and rewrite the manifests
+python scripts/vendor.py --check    compare every file with its manifest; no network
 """
 
 import argparse

@@ -1,4 +1,3 @@
-# ruff: noqa: T201
 """A supervisor with the processes that the command line names: `small_run.py <folder> name:command ...`.
 
 A name that starts with `last` is stopped after the others.
