@@ -523,7 +523,7 @@ class AccountState(TenantModel):
 
 
 class BookRead(TenantModel):
-    """One reading of a broker's books, as evidence. Append-only."""
+    """One reading of a broker's books that failed, or that was made while an outcome was unknown. Append-only."""
 
     connection = TenantForeignKey("brokers.BrokerConnection", related_name="+")
     started_at = models.DateTimeField(help_text="Database time before the first byte was asked for.")

@@ -31,7 +31,7 @@ def in_the_past(intent: OrderIntent, seconds: float, *fields: str) -> None:
     """Make an order look `seconds` older than it is, as PostgreSQL's clock sees it."""
     sets = ", ".join(f"{name} = {name} - make_interval(secs => {seconds})" for name in fields)
     with tenant_scope(intent.tenant_id), connection.cursor() as cursor:
-        cursor.execute(f'UPDATE "trading_orderintent" SET {sets} WHERE id = %s', [intent.pk])  # noqa: S608
+        cursor.execute(f'UPDATE "trading_orderintent" SET {sets} WHERE id = %s', [intent.pk])
 
 
 def test_entry_is_sent_once_and_filled(asha, broker, execute, reconcile, state_of) -> None:
@@ -652,7 +652,7 @@ def test_database_refuses_to_change_history(asha, execute, reconcile, table) -> 
     reconcile(asha)
 
     with tenant_scope(asha.tenant_id), pytest.raises((ProgrammingError, InternalError)), transaction.atomic():
-        connection.cursor().execute(f'DELETE FROM "{table}"')  # noqa: S608
+        connection.cursor().execute(f'DELETE FROM "{table}"')
 
 
 # --- another tenant ---------------------------------------------------------------------------------------------------

@@ -85,13 +85,7 @@ def books_apply(*, connection_id: UUID, books: Books) -> None:
     """Apply one successful reading: order states, fills, positions, cash, and what they say about absent orders."""
     connection = BrokerConnection.objects.get(pk=connection_id)
     account = account_lock(connection)
-    BookRead.objects.create(
-        connection=connection,
-        started_at=books.started_at,
-        complete=books.orders.complete and books.trades.complete,
-        orders=len(books.orders.rows),
-        trades=len(books.trades.rows),
-    )
+    _keep_evidence(connection, books)
     seen = _match(connection, books.orders.rows)
     for intent, row in seen:
         _meet(intent, row)
@@ -109,6 +103,23 @@ def books_apply(*, connection_id: UUID, books: Books) -> None:
     _flatten_again(connection)
     _write_account(account, books)
     _session_seen(connection, SessionState.ALIVE, "")
+
+
+def _keep_evidence(connection: BrokerConnection, books: Books) -> None:
+    """Keep a reading that proves or fails to prove something: one without an open question would only fill the table."""
+    complete = books.orders.complete and books.trades.complete
+    open_question = OrderIntent.objects.filter(
+        connection=connection, state__in=[OrderState.UNKNOWN, OrderState.PARKED]
+    ).exists()
+    if complete and not open_question:
+        return
+    BookRead.objects.create(
+        connection=connection,
+        started_at=books.started_at,
+        complete=complete,
+        orders=len(books.orders.rows),
+        trades=len(books.trades.rows),
+    )
 
 
 def books_failed(*, connection_id: UUID, failure: str, session_expired: bool) -> None:
