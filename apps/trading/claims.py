@@ -59,9 +59,11 @@ INSERT INTO trading_cyclerun (id, tenant_id, bot_id, slot, trigger, state, reaso
                               strategy_hash)
 VALUES (%s, %s, %s, %s, %s, 'STARTED', '', %s, clock_timestamp() + make_interval(secs => %s), 1, '')
 ON CONFLICT (tenant_id, bot_id, slot) DO UPDATE
-SET deliveries = trading_cyclerun.deliveries + 1, lease_until = excluded.lease_until
-WHERE trading_cyclerun.state = 'STARTED' AND trading_cyclerun.lease_until < clock_timestamp()
-RETURNING id, deliveries
+SET deliveries = trading_cyclerun.deliveries + 1, lease_until = excluded.lease_until, state = 'STARTED',
+    reason = CASE WHEN trading_cyclerun.state = 'STARTED' THEN '' ELSE 'restarted' END, finished_at = NULL
+WHERE (trading_cyclerun.state = 'STARTED' AND trading_cyclerun.lease_until < clock_timestamp())
+   OR (%s AND trading_cyclerun.state = 'SKIPPED' AND trading_cyclerun.reason = 'stopped')
+RETURNING id, deliveries, reason = 'restarted'
 """
 
 
@@ -84,11 +86,19 @@ class CycleReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """The row of a slot, held by this delivery. `deliveries` is its fence."""
+    """The row of a slot, held by this delivery. `deliveries` is its fence.
+
+    `is_restart`: it was skipped while the bot was stopped, and the bot was started before its next candle.
+    """
 
     cycle_id: UUID
     slot: str
     deliveries: int
+    is_restart: bool = False
+
+    @property
+    def is_poison(self) -> bool:
+        return self.deliveries > MOST_DELIVERIES and not self.is_restart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,16 +221,19 @@ def _open_candle(facts: BotFacts, due_at: datetime, now: datetime) -> Opened | C
         return CycleReport(reason="no_calendar_data" if slot is None else "not_due")
     following = slot_after(rhythm, slot.closed_at)
     next_due_at = following.due_at if following is not None else now + UNKNOWN_CALENDAR_RECHECK
-    claim = _claim(bot, slot.name, Trigger.CANDLE, slot.due_at)
+    level = run_level(bot)
+    if level >= RunLevel.STOP:
+        next_due_at = max(next_due_at, now + STOPPED_RECHECK)
+    claim = _claim(bot, slot.name, Trigger.CANDLE, slot.due_at, may_restart=level < RunLevel.STOP)
     if claim is None:
         return _already_there(bot, slot, next_due_at)
-    if claim.deliveries > MOST_DELIVERIES:
+    if claim.is_poison:
         return _park(claim, bot, next_due_at)
-    return _judge_or_skip(facts, slot, claim, next_due_at, now)
+    return _judge_or_skip(facts, slot, claim, level, next_due_at, now)
 
 
 def _judge_or_skip(
-    facts: BotFacts, slot: CandleSlot, claim: Claim, next_due_at: datetime, now: datetime
+    facts: BotFacts, slot: CandleSlot, claim: Claim, level: RunLevel, next_due_at: datetime, now: datetime
 ) -> Opened | CycleReport:
     bot, rhythm = facts.bot, facts.rhythm
     skipped = CycleRun.State.SKIPPED
@@ -228,10 +241,8 @@ def _judge_or_skip(
     if newest is not None and newest.closed_at > slot.closed_at:
         _note_missed(bot, rhythm, slot, newest)
         return slot_end(claim, bot, state=skipped, reason="late", next_due_at=newest.due_at)
-    level = run_level(bot)
     if level >= RunLevel.STOP:
-        later = max(next_due_at, now + STOPPED_RECHECK)
-        return slot_end(claim, bot, state=skipped, reason="stopped", next_due_at=later)
+        return slot_end(claim, bot, state=skipped, reason="stopped", next_due_at=next_due_at)
     judged = [
         config
         for config in facts.configs
@@ -308,7 +319,7 @@ def _open_price(facts: BotFacts, slot: PriceSlot, now: datetime) -> Opened | Cyc
     claim = _claim(bot, slot.name, Trigger.PRICE, slot.seen_at)
     if claim is None:
         return CycleReport(reason="somebody_else")
-    if claim.deliveries > MOST_DELIVERIES:
+    if claim.is_poison:
         return _park(claim, bot, None)
     return Opened(
         claim=claim,
@@ -332,12 +343,17 @@ def _no_price_look(judged: Sequence[InstrumentConfig], level: RunLevel, now: dat
 # --- both -------------------------------------------------------------------------------------------------------------
 
 
-def _claim(bot: Bot, slot: str, trigger: Trigger, due_at: datetime) -> Claim | None:
-    """Insert the slot's row, or take over one whose worker is believed dead; None where it is somebody's or done."""
+def _claim(bot: Bot, slot: str, trigger: Trigger, due_at: datetime, *, may_restart: bool = False) -> Claim | None:
+    """Insert the slot's row, or take over one whose worker is believed dead; None where it is somebody's or done.
+
+    With `may_restart`, also one that was skipped only because the bot was stopped.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(_CLAIM_SLOT, [uuid7(), bot.tenant_id, bot.pk, slot, trigger.value, due_at, LEASE_SECONDS])
+        cursor.execute(
+            _CLAIM_SLOT, [uuid7(), bot.tenant_id, bot.pk, slot, trigger.value, due_at, LEASE_SECONDS, may_restart]
+        )
         row = cursor.fetchone()
-    return None if row is None else Claim(cycle_id=row[0], slot=slot, deliveries=row[1])
+    return None if row is None else Claim(cycle_id=row[0], slot=slot, deliveries=row[1], is_restart=row[2])
 
 
 def _park(claim: Claim, bot: Bot, next_due_at: datetime | None) -> CycleReport:

@@ -267,6 +267,7 @@ def _close(opened: Opened, snapshot: CycleSnapshot) -> CycleRun:
     """Write the snapshot and end the slot first: whoever lost it stops here, with nothing written."""
     closed = held_rows(opened.claim).update(
         state=CycleRun.State.DONE,
+        reason="",
         finished_at=ClockTimestamp(),
         parameters_id=opened.facts.parameters.pk,
         strategy_hash=engine_hash(),

@@ -55,4 +55,5 @@ def levels_refresh(position: Position) -> None:
 
 def _next_high(position: Position) -> Decimal:
     """Return the lowest price that would be a new high of the lot: there its trailing stop has to be raised."""
-    return max(position.highest_price or position.average_price, position.average_price) + SMALLEST_STEP
+    highest: Decimal = max(position.highest_price or position.average_price, position.average_price)
+    return highest + SMALLEST_STEP

@@ -251,6 +251,39 @@ def test_stopped_bot_is_skipped_with_its_reason(ravi: TradingTenant, run: Run, f
     assert work(ravi).due_at == NOW + timedelta(seconds=60)
 
 
+def test_bot_that_is_started_within_the_candle_judges_it(ravi: TradingTenant, run: Run, at_close: FakeClock) -> None:
+    set_level(ravi, RunLevel.STOP)
+    run(ravi)
+    at_close.advance(seconds=5)
+    set_level(ravi, RunLevel.RUNNING)
+
+    report = run(ravi, work(ravi).due_at)
+
+    assert (report.state, report.orders) == ("DONE", 2)
+    assert rows(ravi) == [(slot_name(), "DONE", "")]
+    assert work(ravi).due_at == NOW + timedelta(seconds=15)
+
+
+def test_bot_that_is_looked_at_while_stopped_keeps_its_one_row(
+    ravi: TradingTenant, run: Run, at_close: FakeClock
+) -> None:
+    set_level(ravi, RunLevel.STOP)
+    for _ in range(5):
+        run(ravi)
+
+    assert rows(ravi) == [(slot_name(), "SKIPPED", "stopped")]
+    assert work(ravi).due_at == NOW + timedelta(seconds=60)
+
+
+def test_judged_candle_is_not_judged_again_after_stop_and_start(ravi: TradingTenant, run: Run) -> None:
+    run(ravi)
+    set_level(ravi, RunLevel.STOP)
+    set_level(ravi, RunLevel.RUNNING)
+
+    assert run(ravi).reason == "somebody_else"
+    assert len(intents(ravi)) == 2
+
+
 def test_paused_entries_are_judged_and_blocked(ravi: TradingTenant, run: Run) -> None:
     set_level(ravi, RunLevel.PAUSE_ENTRIES)
 
