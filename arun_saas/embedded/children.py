@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from .system import die_with_parent, process_stat, send_signal, session_members
 
 DEATHS_ALLOWED = 5
 DEATH_WINDOW_SECONDS = 60.0
+# Deaths this soon after the start follow each other however long a start takes on a loaded machine.
+YOUNG_SECONDS = 30.0
 BACK_OFF_SECONDS = (0.5, 1.0, 2.0, 4.0)
 TAIL_LINES = 20
 READ_BYTES = 65536
@@ -25,7 +28,7 @@ class ChildKeepsDyingError(EmbeddedRunError):
     def __init__(self, child: "Child", code: int) -> None:
         lines = "\n".join(f"    {line}" for line in child.tail) or "    (it wrote nothing)"
         super().__init__(
-            f"{child.name} died {DEATHS_ALLOWED} times within {DEATH_WINDOW_SECONDS:.0f} s, "
+            f"{child.name} died {DEATHS_ALLOWED} times within {child.deaths[-1] - child.deaths[0]:.0f} s, "
             f"the last time with {describe_exit(code)}. Its last lines:\n{lines}"
         )
 
@@ -48,6 +51,7 @@ class Child:
     restarts: bool = True
     process: subprocess.Popen[bytes] | None = None
     record: Record | None = None
+    started_at: float = 0.0
     retry_at: float | None = None
     deaths: deque[float] = field(default_factory=deque)
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
@@ -57,6 +61,7 @@ class Child:
         """Start the process."""
         self.retry_at = None
         self.process = self.launch()
+        self.started_at = time.monotonic()
         stat = process_stat(self.process.pid)
         self.record = Record(name=self.name, pid=self.process.pid, started=stat.started if stat else 0)
         if self.process.stdout is not None:
@@ -84,8 +89,9 @@ class Child:
         """Count the death and return the seconds to wait before the next start; raise when it is one too many."""
         code = self.process.returncode if self.process is not None else 0
         self.deaths.append(now)
-        while now - self.deaths[0] > DEATH_WINDOW_SECONDS:
-            self.deaths.popleft()
+        if now - self.started_at > YOUNG_SECONDS:
+            while now - self.deaths[0] > DEATH_WINDOW_SECONDS:
+                self.deaths.popleft()
         if len(self.deaths) >= DEATHS_ALLOWED:
             raise ChildKeepsDyingError(self, code)
         delay = BACK_OFF_SECONDS[min(len(self.deaths), len(BACK_OFF_SECONDS)) - 1]

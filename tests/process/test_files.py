@@ -1,5 +1,6 @@
 """The files that describe the installation agree with each other."""
 
+import json
 import re
 
 import pytest
@@ -7,7 +8,7 @@ import yaml
 
 from arun_saas.embedded.procfile import read_procfile
 from arun_saas.embedded.run import LATER_STAGES
-from tests.kit.processes import ROOT
+from tests.kit.processes import ROOT, clean_environment, run_python
 
 PROCESSES = ["web", "gateway", "worker", "default", "beat", "relay", "sandbox"]
 SERVERS = {"postgres", "valkey"}
@@ -43,6 +44,42 @@ def test_development_and_production_install_the_same_versions():
 
     assert len(base) > 50
     assert {name: dev.get(name) for name in base} == base
+
+
+# Used where they happen to be installed, and done without where they are not.
+OPTIONAL = {"setuptools", "pip", "coverage", "greenlet", "rich", "pygments"}
+# What the processes of the Procfile load, some of it by name from a string.
+LOADED = """
+import importlib, json, pkgutil, sys
+from importlib.metadata import packages_distributions
+import django
+django.setup()
+names = ["celery.apps.beat", "celery.apps.worker", "celery.bin.celery", "celery.concurrency.prefork"]
+names += ["celery.concurrency.thread", "channels_redis.core", "kombu.transport.redis", "uvicorn.main"]
+names += ["uvicorn.protocols.http.httptools_impl", "uvicorn.protocols.websockets.websockets_impl", "uvicorn.loops.uvloop"]
+for root in ("apps", "arun_saas"):
+    package = importlib.import_module(root)
+    names += [one.name for one in pkgutil.walk_packages(package.__path__, root + ".")]
+for name in names:
+    if not name.endswith((".__main__", ".production")):
+        importlib.import_module(name)
+owners = packages_distributions()
+print(json.dumps(sorted({owner for name in sys.modules if "." not in name for owner in owners.get(name, [])})))
+"""
+
+
+def test_production_installs_everything_that_its_processes_load():
+    # Coverage and the test runner would load packages of their own.
+    environment = clean_environment(DJANGO_SETTINGS_MODULE="arun_saas.settings.test", PYTHONPATH=str(ROOT))
+    environment = {name: value for name, value in environment.items() if not name.startswith("COV")}
+    pinned = {re.sub(r"[-_.]+", "-", name.split()[0]).lower() for name in pins("base")}
+
+    done = run_python("-W", "ignore", "-c", LOADED, environment=environment)
+
+    assert done.returncode == 0, done.stderr
+    loaded = {re.sub(r"[-_.]+", "-", name).lower() for name in json.loads(done.stdout)}
+    assert {"kombu", "redis", "uvicorn"} <= loaded
+    assert loaded - pinned - OPTIONAL == set()
 
 
 @pytest.mark.parametrize("name", ["base", "dev"])
