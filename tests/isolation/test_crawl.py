@@ -1,0 +1,263 @@
+"""Every address of the platform, asked by a stranger for another tenant's things.
+
+The answer about a thing that exists must be the answer about one that does not, nothing of the tenant may occur in it,
+and nothing of the tenant may change. New addresses are found in the URLconf and tried without a word here.
+"""
+
+import itertools
+import re
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from django.core.cache import cache
+from django.db import connection, transaction
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.urls.resolvers import RegexPattern
+
+from apps.accounts.models import User
+from apps.common.db import tenant_models, tenant_scope
+from apps.trading.models import OrderIntent
+from apps.web.selectors.bots import SLUG_LEVELS
+from tests.kit.factories.people import PASSWORD
+from tests.web.world import full_world
+
+METHODS = ("get", "head", "post", "put", "patch", "delete")
+PARTS = ("bots", "positions", "orders", "timeline", "banner", "ready", "fills", "notices")
+SLUGS = (*SLUG_LEVELS, *PARTS, "nothing")
+# A new random seed with every look; only what leaks is judged there.
+NEVER_TWICE_THE_SAME = {"mfa_activate_totp"}
+ENDS_THE_SESSION = {"account_logout", "usersessions_list", "admin:logout"}
+FIELDS = (
+    *("bot", "bot_id", "order", "order_id", "position", "position_id", "decision_id", "stop_id", "connection"),
+    *(
+        "connection_id",
+        "notification",
+        "notification_id",
+        "tenant",
+        "tenant_id",
+        "id",
+        "ids",
+        "request_id",
+        "next",
+        "q",
+    ),
+)
+_UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
+_CSRF = re.compile(r"[A-Za-z0-9]{64}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Address:
+    """A named place in the URLconf and the kinds of its parameters."""
+
+    name: str
+    kinds: dict[str, str]
+
+    @property
+    def takes_an_id(self) -> bool:
+        return bool({"uuid", "path", "str", "int"} & set(self.kinds.values()))
+
+    def paths(self, some_id: uuid.UUID) -> Iterator[str]:
+        """Return the address with this id, and with every word where it takes a word."""
+        choices = {"slug": SLUGS, "uuid": (some_id,), "int": (some_id.int,)}
+        values = [choices.get(kind, (str(some_id),)) for kind in self.kinds.values()]
+        for chosen in itertools.product(*values):
+            yield reverse(self.name, kwargs=dict(zip(self.kinds, chosen, strict=True)))
+
+
+def _walk(patterns: list[URLPattern | URLResolver], space: tuple[str, ...] = ()) -> Iterator[Address | str]:
+    for entry in patterns:
+        if isinstance(entry, URLResolver):
+            inner = (*space, entry.namespace) if entry.namespace else space
+            yield from _walk(entry.url_patterns, inner)
+            continue
+        if entry.name is None:
+            yield f"{':'.join(space)} {entry.pattern}"
+            continue
+        if isinstance(entry.pattern, RegexPattern):
+            kinds = dict.fromkeys(entry.pattern.regex.groupindex, "word")
+        else:
+            kinds = {name: _kind(converter) for name, converter in entry.pattern.converters.items()}
+        yield Address(name=":".join([*space, entry.name]), kinds=kinds)
+
+
+def _kind(converter: object) -> str:
+    return type(converter).__name__.removesuffix("Converter").lower().replace("string", "str")
+
+
+FOUND = list(_walk(get_resolver().url_patterns))
+ADDRESSES = [item for item in FOUND if isinstance(item, Address)]
+WITH_ID = [item for item in ADDRESSES if item.takes_an_id]
+# allauth's reset link has its own alphabet; its key is random and belongs to a person, not to a tenant.
+PLAIN = [item for item in ADDRESSES if not item.takes_an_id and "word" not in item.kinds.values()]
+
+
+# The admin's catch-all, and its old form of a change page, which only leads on to the new one.
+UNNAMED = {"staff (?P<url>.*)$", "staff <path:object_id>/"}
+
+
+def test_addresses_without_a_name_are_the_known_ones():
+    assert {item for item in FOUND if isinstance(item, str)} == UNNAMED
+
+
+@pytest.fixture
+def world(db, valkey, clock):
+    return full_world()
+
+
+@pytest.fixture
+def ids(world) -> dict[str, uuid.UUID]:
+    """One row of every kind that the account has."""
+    found = {"Tenant": world.account.tenant_id, "Owner": world.owner.pk}
+    with tenant_scope(world.account.tenant_id):
+        for model in tenant_models():
+            if row := model.objects.order_by("pk").values_list("pk", flat=True).first():
+                found[model.__name__] = row
+    return {name: some_id for name, some_id in found.items() if isinstance(some_id, uuid.UUID)}
+
+
+@pytest.fixture
+def canaries(world, ids) -> set[bytes]:
+    """Words that belong to the account and to nobody else."""
+    words = {"Meera", world.owner.email, world.viewer.email}
+    with tenant_scope(world.account.tenant_id):
+        words |= set(OrderIntent.objects.values_list("client_order_id", flat=True))
+        words |= {str(key) for model in tenant_models() for key in model.objects.values_list("pk", flat=True)}
+    return {word.encode() for word in words if word}
+
+
+def _signed_in(user: User) -> Client:
+    """Log in with the password, so that pages which ask for a fresh log-in open too."""
+    client = Client(raise_request_exception=False)
+    response = client.post("/accounts/login/", {"login": user.email, "password": PASSWORD})
+    assert response.status_code == 302
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    client.get("/home/")
+    return client
+
+
+def _ask(client: Client, method: str, path: str, data: dict[str, str] | None = None) -> tuple[int, bytes, dict]:
+    """Send one request and take back whatever it did, so that the next one meets the same world."""
+    if path.startswith("/accounts/"):
+        cache.clear()  # the throttle would answer the later of two equal requests differently
+    with transaction.atomic():
+        response = getattr(client, method)(path, data or {})
+        body = b"".join(response.streaming_content) if response.streaming else response.content
+        transaction.set_rollback(True)
+    return response.status_code, body, dict(response.items())
+
+
+def _same(answer: tuple[int, bytes, dict], some_id: uuid.UUID) -> tuple:
+    """Return the answer without what differs between any two requests: ids and form tokens."""
+    status, body, headers = answer
+
+    def plain(text: str) -> str:
+        text = text.replace(str(some_id), "ID").replace(some_id.hex, "ID").replace(str(some_id.int), "ID")
+        return _CSRF.sub("TOKEN", _UUID.sub("UUID", text))
+
+    kept = {name: plain(value) for name, value in headers.items() if name not in {"Content-Length", "Expires", "Date"}}
+    return status, plain(body.decode("utf-8", "replace")), kept
+
+
+def _fingerprint(world) -> list[tuple]:
+    """Return a hash over all rows of the account in every tenant table."""
+    found = []
+    with tenant_scope(world.account.tenant_id), connection.cursor() as cursor:
+        for model in tenant_models():
+            table = model._meta.db_table
+            cursor.execute(f"SELECT md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM {table} AS t")
+            found.append((table, cursor.fetchone()[0]))
+    return found
+
+
+def _crawl(client, paths_of, methods, ids, canaries, data_of=None) -> tuple[list, list]:
+    """Ask for each of the tenant's ids; return answers that differ from a missing one's, and words that leaked."""
+    nobody = uuid.uuid4()
+    data_of = data_of or (lambda some_id: None)
+    differing, leaking = [], []
+    for place, missing in enumerate(paths_of(nobody)):
+        for method in methods:
+            reference = _same(_ask(client, method, missing, data_of(nobody)), nobody)
+            for kind, some_id in ids.items():
+                path = list(paths_of(some_id))[place]
+                answer = _ask(client, method, path, data_of(some_id))
+                if _same(answer, some_id) != reference:
+                    differing.append((kind, method, path))
+                echoed = answer[1].replace(str(some_id).encode(), b"")
+                leaking += [(word, method, path) for word in canaries if word in echoed]
+    return differing, leaking
+
+
+def test_stranger_gets_the_answer_of_a_thing_that_does_not_exist(world, ids, canaries):
+    client = _signed_in(world.stranger)
+    before = _fingerprint(world)
+    found = {}
+
+    for address in WITH_ID:
+        is_page = not address.name.startswith("admin:")
+        asked = ids if is_page else {kind: ids[kind] for kind in ("Tenant", "Owner")}
+        for methods, some in (
+            (("get", "post"), asked),
+            (METHODS, {"Bot": ids["Bot"], "OrderIntent": ids["OrderIntent"]}),
+        ):
+            differing, leaking = _crawl(client, address.paths, methods, some, canaries)
+            if differing or leaking:
+                found[address.name] = (differing, leaking)
+
+    assert found == {}
+    assert _fingerprint(world) == before
+
+
+def test_stranger_naming_anothers_things_in_a_form_gets_none_of_them(world, ids, canaries):
+    client = _signed_in(world.stranger)
+    before = _fingerprint(world)
+    found = {}
+
+    for address in PLAIN:
+        methods = ("get",) if address.name in ENDS_THE_SESSION else ("get", "post")
+        kinds = ("Tenant", "Owner", "Bot", "OrderIntent", "Decision", "Notification")
+        some = {kind: ids[kind] for kind in (kinds if address.name.startswith("web:") else kinds[:1])}
+        fields = lambda some_id: dict.fromkeys(FIELDS, str(some_id))  # noqa: E731
+        differing, leaking = _crawl(client, address.paths, methods, some, canaries, fields)
+        if (differing and address.name not in NEVER_TWICE_THE_SAME) or leaking:
+            found[address.name] = (differing, leaking)
+
+    assert found == {}
+    assert _fingerprint(world) == before
+
+
+def test_person_who_is_not_signed_in_sees_nothing_of_anybody(world, ids, canaries):
+    client = Client(raise_request_exception=False)
+    leaking = []
+
+    for address in ADDRESSES:
+        if "word" in address.kinds.values():
+            continue
+        for some_id in (ids["Tenant"], ids["Bot"], ids["OrderIntent"], ids["Decision"], ids["StopRequest"]):
+            for path in address.paths(some_id):
+                body = _ask(client, "get", path)[1].replace(str(some_id).encode(), b"")
+                leaking += [(word, path) for word in canaries if word in body]
+
+    assert leaking == []
+
+
+def test_owner_is_answered_where_the_stranger_was_not(world, ids, canaries):
+    """The crawl means something: the same requests show the owner things."""
+    client = _signed_in(world.owner)
+    pages = [address for address in WITH_ID if address.name.startswith("web:")]
+
+    def is_shown(path: str) -> bool:
+        status, body, _ = _ask(client, "get", path)
+        return status == 200 and any(word in body for word in canaries)
+
+    silent = [
+        address.name
+        for address in pages
+        if not any(is_shown(path) for some_id in ids.values() for path in address.paths(some_id))
+    ]
+
+    assert len(pages) >= 6
+    assert silent == []
