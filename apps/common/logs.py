@@ -133,6 +133,11 @@ def _one_line_keys(_logger: object, _method: str, event: MutableMapping[str, Any
     return {re.sub(r"[\s=\"]", "_", str(name)): value for name, value in event.items()}
 
 
+def _has_traceback(record: logging.LogRecord) -> bool:
+    """Keep Django's line about an exception; about an answer of 500 and above the request log has one already."""
+    return record.exc_info is not None
+
+
 class StderrHandler(logging.Handler):
     """Writes to whatever stderr is at that moment: a supervisor, or a test, may put another in its place."""
 
@@ -163,6 +168,7 @@ def configure() -> None:
     access = logging.getLogger("uvicorn.access")  # it prints query strings; RequestLogMiddleware does not
     access.handlers = []
     access.propagate = False
+    logging.getLogger("django.request").filters = [_has_traceback]
     for name, level in _LEVELS.items():
         logging.getLogger(name).setLevel(level)
     structlog.configure(

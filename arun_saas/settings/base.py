@@ -117,6 +117,12 @@ DATABASES = {
     "support": _role("DATABASE_SUPPORT_URL"),
     "sandbox": _role("SANDBOX_DATABASE_URL"),
 }
+if os.environ.get("ARUN_PROCESS") == "web":
+    # Django's ASGI handler runs each request in a thread of its own, and a connection belongs to its thread: without a
+    # pool every request would log in to PostgreSQL anew. The other roles serve probes and staff, who can wait for that.
+    for _role_settings in DATABASES.values():
+        _role_settings["CONN_MAX_AGE"] = 0
+    DATABASES["default"]["OPTIONS"] |= {"pool": {"min_size": 1, "max_size": 16, "timeout": 5}}  # type: ignore[operator]
 DATABASE_ROUTERS = ["arun_saas.databases.AliasRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

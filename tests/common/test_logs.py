@@ -91,6 +91,16 @@ def test_standard_library_logger_gets_the_same_form(lines):
     assert line["tenant_id"] == "00000000-0000-0000-0000-000000000001"
 
 
+def test_server_error_without_an_exception_is_not_told_twice(lines):
+    logging.getLogger("django.request").error("Service Unavailable: /health/ready")
+    try:
+        raise KeyError
+    except KeyError:
+        logging.getLogger("django.request").exception("Internal Server Error: /home/")
+
+    assert [line["event"] for line in lines()] == ["Internal Server Error: /home/"]
+
+
 def test_bound_fields_end_with_their_block(lines):
     with logs.bind(tenant_id=1, bot_id=2), logs.bind(cycle_id=3):
         logs.get("t").info("inside")

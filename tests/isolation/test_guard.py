@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connection, connections, transaction
+from django.db.backends.postgresql.base import DatabaseWrapper
 
 from apps.common import audit, events
 from apps.common.db import current_tenant_id, tenant_models, tenant_scope
@@ -14,6 +15,25 @@ from apps.tenants.models import Membership
 from tests.kit.factories.people import make_people, make_tenant
 
 MODELS = tenant_models()
+
+
+@pytest.fixture
+def pooled():
+    """Put wrappers over a pool of one connection in the place of this thread's own, as the web process has them."""
+    before, made = connections["default"], []
+
+    def take():
+        settings = {**before.settings_dict, "CONN_MAX_AGE": 0}
+        settings["OPTIONS"] = {**settings["OPTIONS"], "pool": {"min_size": 1, "max_size": 1, "timeout": 5}}
+        connections["default"] = DatabaseWrapper(settings, alias="default")
+        made.append(connections["default"])
+        return connections["default"]
+
+    yield take
+    for wrapper in made:
+        wrapper.close()
+    made[0].close_pool()
+    connections["default"] = before
 
 
 @pytest.mark.django_db
@@ -136,6 +156,28 @@ def test_connection_after_a_scope_carries_no_tenant(committed_db):
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_setting('app.tenant', true)")
         assert cursor.fetchone()[0] in {None, ""}
+
+
+def test_pooled_connection_carries_no_tenant_to_its_next_user(committed_db, pooled):
+    tenant = make_tenant()
+
+    def backend() -> tuple[int, object]:
+        with connections["default"].cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid(), current_setting('app.tenant', true)")
+            return cursor.fetchone()
+
+    first = pooled()
+    with tenant_scope(tenant.id):
+        pid, inside = backend()
+    first.close()
+    pooled()
+    pid_after, after = backend()
+
+    assert inside == str(tenant.id)
+    assert pid_after == pid
+    assert after in {None, ""}
+    with pytest.raises(NoTenantScopeError):
+        Membership.objects.count()
 
 
 def test_failed_scope_rolls_back_and_forgets_its_tenant(committed_db):
