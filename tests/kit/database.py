@@ -7,6 +7,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg
@@ -116,6 +117,15 @@ def committed_db(
     """Give the test databases of its own, in which commits are real and every thread and role may connect."""
     if {"db", "transactional_db"} & set(request.fixturenames) or request.node.get_closest_marker("django_db"):
         raise pytest.UsageError("committed_db takes the place of db and of the django_db mark: use one of them")
+    with separate_databases(worker_databases, django_db_blocker) as databases:
+        yield databases
+
+
+@contextmanager
+def separate_databases(
+    worker_databases: TestDatabases, django_db_blocker: DjangoDbBlocker
+) -> Iterator[TestDatabases]:
+    """Point every alias at a fresh clone for the block; for fixtures that live longer than one test."""
     serial = _Serial.take()
     databases = TestDatabases(platform=f"arun_{WORKER}_{serial}", sandbox=f"arun_sandbox_{WORKER}_{serial}")
     with django_db_blocker.unblock():
@@ -140,8 +150,13 @@ class _Serial:
 @pytest.fixture
 def valkey(services: None) -> Iterator["redis.Redis[bytes]"]:
     """Return a client of this worker's broker and lock database, emptied like its cache and channel databases."""
+    flush_valkey()
     with redis.Redis.from_url(settings.REDIS_URL) as client:
-        for url in (settings.REDIS_URL, settings.REDIS_CACHE_URL, settings.REDIS_CHANNELS_URL):
-            with redis.Redis.from_url(url) as one:
-                one.flushdb()
         yield client
+
+
+def flush_valkey() -> None:
+    """Empty this worker's databases of the session's Valkey."""
+    for url in (settings.REDIS_URL, settings.REDIS_CACHE_URL, settings.REDIS_CHANNELS_URL):
+        with redis.Redis.from_url(url) as one:
+            one.flushdb()
