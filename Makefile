@@ -28,7 +28,7 @@ check: $(dev_hash) ## Lint, types, import contracts, missing migrations
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
-	DJANGO_SETTINGS_MODULE=arun_saas.settings.test $(BIN)/python manage.py makemigrations --check --dry-run
+	DJANGO_SETTINGS_MODULE=arun_saas.settings.test $(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 
 format: $(dev_hash) ## Format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix .
