@@ -20,7 +20,8 @@ BATCH = 200
 """Instruments in one request: the smallest limit of the brokers' quote calls is higher."""
 
 _LOCK_SECONDS = 3.0
-_ZERO = timedelta(0)
+_CLOCKS_APART = timedelta(seconds=5)
+"""How far a feed's clock may run ahead of ours; a price from later than this is not kept for fresh."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +86,7 @@ def instrument_ref(instrument: Instrument) -> InstrumentRef:
 
 
 def _is_fresh(quote: CachedQuote | None, now: datetime, max_age_seconds: float) -> bool:
-    return quote is not None and _ZERO <= now - quote.at <= timedelta(seconds=max_age_seconds)
+    return quote is not None and -_CLOCKS_APART <= now - quote.at <= timedelta(seconds=max_age_seconds)
 
 
 def _key(instrument_id: UUID) -> str:

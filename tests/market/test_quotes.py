@@ -80,6 +80,19 @@ def test_not_older_while_somebody_else_asks_takes_what_is_there(
     assert {quote.at for quote in quotes.values()} == {NOW}
 
 
+def test_not_older_with_a_price_from_the_future_asks_again(
+    instruments: list[Instrument], feed: FakeFeed, clock: FakeClock
+) -> None:
+    clock.advance(minutes=10)
+    quotes_refresh("simulated", instruments)
+    clock.set(NOW)
+
+    quotes = quotes_not_older("simulated", instruments, now=NOW, max_age_seconds=4)
+
+    assert len(feed.quote_calls) == 2
+    assert quotes[instruments[0].pk].at == NOW
+
+
 def test_quotes_without_redis_come_from_the_feed(
     instruments: list[Instrument], feed: FakeFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ from apps.market.models import Candle
 from apps.trading.claims import CycleReport
 from apps.trading.cycle import bot_run_cycle, engine_hash
 from apps.trading.models import Bot, CycleRun, Decision, OrderIntent, ParameterSet
+from apps.trading.services.work import work_schedule
 from apps.trading.slots import due_name
 from tests.kit.clock import FakeClock
 from tests.kit.factories.trading import TradingTenant, set_level
@@ -404,6 +405,41 @@ def test_slow_worker_whose_slot_was_taken_over_writes_nothing(
     with tenant_scope(ravi.tenant_id):
         assert Decision.objects.count() == 2
         assert CycleRun.objects.get().deliveries == 2
+
+
+def test_slow_worker_does_not_end_the_slot_of_the_one_that_took_over(
+    ravi: TradingTenant, run: Run, feed: FakeFeed, monkeypatch: pytest.MonkeyPatch, valkey: "redis.Redis[bytes]"
+) -> None:
+    """The rival has claimed the slot and is at work when the first worker comes back with its prices."""
+    quotes = feed.quotes
+
+    def rival(instruments: object) -> object:
+        monkeypatch.setattr(feed, "quotes", quotes)
+        valkey.flushall()
+        expire_lease(ravi)
+        with monkeypatch.context() as patch:
+            die(patch, "cycle.claimed")
+            with pytest.raises(ProcessKilledError):
+                run(ravi)
+        return quotes(instruments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(feed, "quotes", rival)
+
+    slow = run(ravi)
+
+    assert (slow.state, slow.reason) == ("", "slot_lost")
+    assert rows(ravi) == [(slot_name(), "STARTED", "")]
+    assert intents(ravi) == []
+
+
+def test_bot_made_due_for_a_judged_candle_waits_for_the_next(ravi: TradingTenant, run: Run) -> None:
+    run(ravi)
+    with tenant_scope(ravi.tenant_id):
+        work_schedule(WorkItem.Kind.CYCLE, ravi.bot_id, due_at=NOW)
+
+    run(ravi)
+
+    assert work(ravi).due_at == NOW + timedelta(seconds=15)
 
 
 def test_failing_cycle_is_recorded_and_the_bot_goes_on(
