@@ -122,9 +122,7 @@ def committed_db(
 
 
 @contextmanager
-def separate_databases(
-    worker_databases: TestDatabases, django_db_blocker: DjangoDbBlocker
-) -> Iterator[TestDatabases]:
+def separate_databases(worker_databases: TestDatabases, django_db_blocker: DjangoDbBlocker) -> Iterator[TestDatabases]:
     """Point every alias at a fresh clone for the block; for fixtures that live longer than one test."""
     serial = _Serial.take()
     databases = TestDatabases(platform=f"arun_{WORKER}_{serial}", sandbox=f"arun_sandbox_{WORKER}_{serial}")
