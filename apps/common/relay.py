@@ -29,7 +29,8 @@ LONGEST_OUTAGE_PAUSE_SECONDS = 5.0
 _LEADER_LOCK = 0x72656C61  # "rela"
 
 # The queue or the channel layer cannot be reached: nobody's fault, and nothing is counted against the event.
-OUTAGES = (OSError, redis.RedisError, QueueError)
+# Not OSError as a whole: a handler that misses a file would hold up every tenant's events for ever.
+OUTAGES = (ConnectionError, TimeoutError, redis.RedisError, QueueError)
 
 log = logs.get(__name__)
 Push = Callable[[Iterable[events.Event]], None]
@@ -97,7 +98,9 @@ class Relay:
         self._push: Push = push or self._live  # type: ignore[assignment]
         self._sealer = Sealer()
         self._listener = Listener()
-        self._pushed: set[int] = set()  # of the events that still wait: who was pushed before its handler failed
+        # Of the events that still wait: which half of their delivery is done. A restart forgets it and does both again.
+        self._pushed: set[int] = set()
+        self._handled: set[int] = set()
         self._outage_pause = 0.0
         self._stopping = False
         self._due = {"beat": 0.0, "prune": 0.0}
@@ -139,38 +142,48 @@ class Relay:
         waiting = outbox.waiting_events()
         if not waiting:
             self._pushed.clear()
+            self._handled.clear()
             return 0
-        if not self._push_live([item.event for item in waiting if item.event.id not in self._pushed]):
-            return 0
-        done = [item.event.id for item in waiting if self._handle(item)]
+        self._push_live([item.event for item in waiting if item.event.id not in self._pushed])
+        self._run_handlers([item for item in waiting if item.event.id not in self._handled])
+        done = self._pushed & self._handled & {item.event.id for item in waiting}
         if done:
-            outbox.mark_published(done)
-            self._pushed.difference_update(done)
+            outbox.mark_published(sorted(done))
+            self._pushed -= done
+            self._handled -= done
         return len(done)
 
-    def _push_live(self, batch: list[events.Event]) -> bool:
-        """Push the events to the live pages; return False when the channel layer is out of reach."""
+    def _push_live(self, batch: list[events.Event]) -> None:
+        """Push the events to the live pages, unless the channel layer is out of reach."""
         if not batch:
-            return True
+            return
         try:
             self._push(batch)
         except OUTAGES as error:
             self._note_outage("channel layer", error)
-            return False
+            return
         self._outage_pause = 0.0
         self._pushed.update(event.id for event in batch)
-        return True
+
+    def _run_handlers(self, batch: list[outbox.Waiting]) -> None:
+        """Run the events' handlers; stop at the first one that finds the queue out of reach."""
+        for item in batch:
+            try:
+                if self._handle(item):
+                    self._handled.add(item.event.id)
+            except OUTAGES as error:
+                self._note_outage("queue", error)
+                return
 
     def _handle(self, item: outbox.Waiting) -> bool:
-        """Run the event's handlers; return whether the event is done with."""
+        """Run the event's handlers; return whether all of them were content. An outage is the caller's to judge."""
         event = item.event
         with logs.bind(tenant_id=event.tenant_id, event_id=event.id, event_kind=event.kind):
             for handler in events.handlers_of(event.kind):
                 try:
                     handler(event)
-                except OUTAGES as error:
-                    self._note_outage("queue", error)
-                    return False
+                except OUTAGES:
+                    raise
                 except Exception:
                     # A defect in one app's handler must not keep every other tenant's events waiting.
                     log.exception("handler_failed", handler=handler.__qualname__, attempts=item.attempts + 1)

@@ -232,14 +232,29 @@ def test_channel_outage_numbers_events_and_delivers_them_later(committed_db, pus
     tenant = make_tenant()
     _ping(tenant)
     relay.step()
+    handled_meanwhile = len(handled["calls"])
     with tenant_scope(tenant.id):
         gap = outbox.events_since(0)
     state["down"] = False
     relay.step()
 
     assert [event.kind for event in gap.events] == ["TenantCreated", "Ping"]
+    assert handled_meanwhile == 1
     assert pushed == ["TenantCreated", "Ping"]
     assert len(handled["calls"]) == 1
+    assert outbox.backlog() == (0, 0.0, 0)
+
+
+def test_handler_that_misses_a_file_is_its_own_fault(relay, handled):
+    _ping(make_tenant())
+
+    def miss(event):
+        raise FileNotFoundError
+
+    handled["do"] = miss
+    relay.step()
+
+    assert _row().attempts == 1
 
 
 def test_events_since_gives_what_followed(relay):
