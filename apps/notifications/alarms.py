@@ -88,7 +88,7 @@ def _stop_late(event: Event) -> Telling | None:
     if event.data["step"] != "late":
         return None
     return Notification.Severity.DANGER, (
-        "Your Stop takes longer than it should: one part of ARUN does not answer. It is being ended now. "
+        "Your Stop takes longer than it should: one part of ARUN does not answer, and support is called. "
         "Nothing new is sent; an order that had left before may still fill."
     )
 
@@ -96,7 +96,7 @@ def _stop_late(event: Event) -> Telling | None:
 def _cycle_parked(event: Event) -> Telling | None:
     return Notification.Severity.WARNING, (
         "Your bot could not finish one of its looks at the market after three tries and skipped it. "
-        "It goes on with the next one; support has been told."
+        "It goes on with the next one."
     )
 
 

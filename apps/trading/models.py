@@ -1,7 +1,7 @@
 """Bots, decisions, orders, fills and positions: the tables in which the order protocol is written down.
 
 Every state of an order is guarded twice, by `apps.engine.execution.states` and by a trigger in the database that knows
-the same arrows. Nothing here is deleted: a wrong turn stays readable.
+the same arrows. No order, fill or decision is ever deleted: a wrong turn stays readable.
 """
 
 from decimal import Decimal
@@ -446,7 +446,9 @@ class OrderAttempt(TenantModel):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["tenant", "intent", "command", "fence"], name="attempt_once_per_fence"),
+            models.UniqueConstraint(
+                fields=["tenant", "intent", "command", "fence"], name="attempt_once_per_fence", nulls_distinct=False
+            ),
             # A place request leaves at most once in an intent's life unless it provably never left.
             models.UniqueConstraint(
                 fields=["tenant", "intent"],

@@ -103,6 +103,18 @@ def open_attempts(scope: str, scope_id: UUID) -> QuerySet[OrderAttempt]:
     return attempts.filter(intent__bot_id=scope_id) if scope == RunControl.Scope.BOT else attempts
 
 
+def unproven_attempts(scope: str, scope_id: UUID) -> QuerySet[OrderAttempt]:
+    """Return the attempts of a scope that may still hand their bytes over, for all that is written down.
+
+    Whether the order has been declared UNKNOWN meanwhile is no matter: that says that its sender was not heard of, and
+    only `closed_at` says that its socket cannot send any more.
+    """
+    outcomes = [OrderAttempt.Outcome.OPEN, OrderAttempt.Outcome.UNKNOWN]
+    attempts = OrderAttempt.objects.filter(outcome__in=outcomes, sent_at=None, closed_at=None)
+    attempts = attempts.select_related("intent__instrument", "intent__bot__connection")
+    return attempts.filter(intent__bot_id=scope_id) if scope == RunControl.Scope.BOT else attempts
+
+
 def orders_in_flight(bot_id: UUID) -> QuerySet[OrderIntent]:
     """Return the bot's orders of which it is not known whether the broker has them."""
     found: QuerySet[OrderIntent] = OrderIntent.objects.filter(bot_id=bot_id, state__in=IN_FLIGHT_STATES)

@@ -340,8 +340,8 @@ def _orders_today(terms: CycleTerms) -> int:
 def _losses_in_row(bot: Bot, enough: int) -> int:
     closed = Position.objects.filter(bot=bot).exclude(closed_at=None).order_by("-closed_at")
     losses = 0
-    for realized_pnl, charges in closed.values_list("realized_pnl", "charges")[:enough]:
-        if realized_pnl - charges >= 0:
+    for realized_pnl in closed.values_list("realized_pnl", flat=True)[:enough]:  # after all charges
+        if realized_pnl >= 0:
             break
         losses += 1
     return losses

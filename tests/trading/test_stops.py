@@ -374,6 +374,39 @@ def test_permit_of_a_lost_process_is_waited_for(asha, broker, execute, reconcile
         assert stop_drain(stop.pk).is_drained is True
 
 
+def test_unseen_sender_is_waited_for_after_its_order_was_declared_unknown(asha, execute) -> None:
+    intent = make_entry(asha)
+    with tenant_scope(asha.tenant_id):
+        OrderIntent.objects.filter(pk=intent.pk).update(
+            state="SENDING", fence=1, lease_until=intent.created_at - timedelta(seconds=1)
+        )
+        OrderAttempt.objects.create(
+            intent=intent,
+            kind="PLACE",
+            purpose="ENTRY",
+            fence=1,
+            permit_until=intent.created_at,
+            process="another-host:1:1",
+        )
+    assert execute(asha, intent) is OrderState.UNKNOWN
+    stop = set_level(asha, RunLevel.STOP)
+
+    with tenant_scope(asha.tenant_id):
+        assert stop_drain(stop.pk).waiting_for == ("another-host:1:1",)
+
+
+def test_order_of_unknown_outcome_is_in_the_list(asha, broker, execute, reconcile) -> None:
+    reconcile(asha)
+    intent = make_entry(asha)
+    broker.weather = Weather.REQUEST_LOST
+    execute(asha, intent)
+    stop = set_level(asha, RunLevel.STOP)
+
+    stop_run(tenant_id=asha.tenant_id, stop_id=stop.pk)
+
+    assert [line["intent"] for line in acknowledgement(asha, stop).in_flight] == [str(intent.pk)]
+
+
 def test_late_stop_is_escalated(asha, settings) -> None:
     intent = make_entry(asha)
     with tenant_scope(asha.tenant_id):

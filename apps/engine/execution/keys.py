@@ -25,7 +25,7 @@ def sip_key(*, connection_id: str, instrument_id: str, period: str) -> str:
 
 
 def exit_key(*, position_id: str, exit_no: int) -> str:
-    """Return the key of an exit; exit_no is the number of final exits of the position plus one."""
+    """Return the key of an exit; exit_no is one more than its exits that cannot fill any more."""
     return _key("EXIT", position_id, str(exit_no))
 
 

@@ -32,8 +32,7 @@ more than your cash, the capital you gave the bot, or the limits you set.
 
 It sells everything the bot bought of a share when one of these happens, asked in this order: the price falls to the
 catastrophic stop; it falls to the stop loss; it falls to the trailing stop, measured from the highest price since
-the purchase; it rises to the profit target; the RSI rises to your selling level; a moment you set has come. Each of
-these can be switched off.
+the purchase; it rises to the profit target; the RSI rises to your selling level. Each of these can be switched off.
 
 Invest mode buys in the same way and sells only at the profit target. SIP mode buys a fixed amount once a week or
 month and leaves selling to you. Managed mode never buys; it applies the selling rules to a holding you hand over.
@@ -42,7 +41,7 @@ The bot never sells other shares that you bought yourself, and it trades deliver
 selling.
 
 With "never sell at a loss" on, it holds a share rather than sell it for less than it cost, all charges included.
-Then only the catastrophic stop, a sale by your own hand, Stop and flatten, or a daily-loss flatten sells at a loss.
+Then only the catastrophic stop and your own Stop and flatten sell at a loss.
 
 When a price is missing, old or impossible, when candles are missing, or when anything else it needs is not known,
 the bot does not buy, and tells you what was missing. RSI reversion loses money in long falls; a stop limits a

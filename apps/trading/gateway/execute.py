@@ -6,10 +6,12 @@ intent has at most one placing attempt that may have left.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 from django.db.models import F, Q
 
 from apps.brokers.errors import BrokerError
@@ -39,7 +41,7 @@ from apps.trading.services.work import work_schedule
 log = structlog.get_logger(__name__)
 
 MARKET_PROTECTION_PERCENT = Decimal(2)
-"""How far from the last price a market order may fill where the broker wants a bound (COMPLIANCE R11)."""
+"""How far from the last price a market order may fill, where the broker asks for a bound."""
 
 RETRY_SECONDS = 1.0
 """Pause before an order that provably did not leave is permitted anew, within its own time."""
@@ -87,7 +89,7 @@ def order_execute(*, tenant_id: UUID, intent_id: UUID, make_broker: BrokerMaker 
         command_id=None,
         permit=permit,
         request=_place_request(intent, broker.capabilities),
-        answer_seconds=broker.capabilities.answer_seconds,
+        answer_seconds=min(broker.capabilities.answer_seconds, settings.ARUN_ANSWER_DEADLINE_SECONDS),
     )
     result = send(sending, broker.writes)
     crash.here("order.answered")
@@ -116,7 +118,7 @@ def command_execute(*, tenant_id: UUID, command_id: UUID, make_broker: BrokerMak
         command_id=command.pk,
         permit=permit,
         request=_command_request(command),
-        answer_seconds=broker.capabilities.answer_seconds,
+        answer_seconds=min(broker.capabilities.answer_seconds, settings.ARUN_ANSWER_DEADLINE_SECONDS),
     )
     result = send(sending, broker.writes)
     return keep_trying(lambda: _write_command_down(sending, result))
@@ -258,10 +260,6 @@ def _apply_outcome(intent: OrderIntent, outcome: OrderAttempt.Outcome, sending: 
 
 
 def _command_claim(command_id: UUID) -> OrderCommand | None:
-    from datetime import timedelta
-
-    from django.conf import settings
-
     free = Q(lease_until=None) | Q(lease_until__lt=ClockTimestamp())
     claimed = OrderCommand.objects.filter(
         free, pk=command_id, state__in=[OrderCommand.State.NEW, OrderCommand.State.SENDING]

@@ -1304,7 +1304,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="orderattempt",
             constraint=models.UniqueConstraint(
-                fields=("tenant", "intent", "command", "fence"), name="attempt_once_per_fence"
+                fields=("tenant", "intent", "command", "fence"), name="attempt_once_per_fence", nulls_distinct=False
             ),
         ),
         migrations.AddConstraint(

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from uuid import UUID
 
 from django.db.models import Sum
 
@@ -133,9 +132,3 @@ def _order_fold(intent: OrderIntent) -> None:
     OrderIntent.objects.filter(pk=intent.pk).update(filled_quantity=filled, average_price=average)
     intent.filled_quantity = filled
     intent.average_price = average
-
-
-def exit_number(position_id: UUID) -> int:
-    """Return the number the position's next exit has: its exits that cannot fill any more, plus one."""
-    exits = OrderIntent.objects.filter(position_id=position_id, side=Side.SELL)
-    return sum(1 for order in exits if order.is_final or order.state == "DEAD" or not order.blocks) + 1

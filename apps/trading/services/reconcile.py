@@ -106,7 +106,7 @@ def books_apply(*, connection_id: UUID, books: Books) -> None:
 
 
 def _keep_evidence(connection: BrokerConnection, books: Books) -> None:
-    """Keep a reading that proves or fails to prove something: one without an open question would only fill the table."""
+    """Keep a reading that answers an open question, or fails to; all others would only fill the table."""
     complete = books.orders.complete and books.trades.complete
     open_question = OrderIntent.objects.filter(
         connection=connection, state__in=[OrderState.UNKNOWN, OrderState.PARKED]

@@ -32,7 +32,13 @@ from apps.trading.models import (
     StopRequest,
 )
 from apps.trading.process import Fate, fate
-from apps.trading.selectors import bots_in_scope, open_attempts, orders_in_scope, scope_levels
+from apps.trading.selectors import (
+    bots_in_scope,
+    open_attempts,
+    orders_in_scope,
+    scope_levels,
+    unproven_attempts,
+)
 from apps.trading.services.intents import (
     IntentTerms,
     command_record,
@@ -126,7 +132,7 @@ def stop_drain(stop_id: UUID) -> DrainResult:
     unproven = _unproven_attempts(stop)
     if unproven:
         return DrainResult(is_drained=False, waiting_for=tuple(attempt.process for attempt in unproven))
-    in_flight = [_attempt_line(attempt) for attempt in open_attempts(stop.scope, stop.scope_id)]
+    in_flight = _on_their_way(stop)
     _end_forbidden(stop)
     cancelled = _cancel_entries(stop) if stop.level in {RunLevel.STOP, RunLevel.FLATTEN} else []
     flattening = _flatten(stop) if stop.level == RunLevel.FLATTEN else []
@@ -157,12 +163,13 @@ def flatten_position(position: Position) -> OrderIntent | None:
 
 def _lock_alone(stop: StopRequest) -> bool:
     try:
-        with transaction.atomic():  # a savepoint: the time-out must not break the caller's transaction
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    "SELECT set_config('lock_timeout', %s, true)", [f"{settings.ARUN_DRAIN_LOCK_TIMEOUT_MS}ms"]
-                )
+        # A savepoint: the time-out must not break the caller's transaction.
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('lock_timeout')")
+            usual = cursor.fetchone()[0]
+            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{settings.ARUN_DRAIN_LOCK_TIMEOUT_MS}ms"])
             control = RunControl.objects.select_for_update().get(scope=stop.scope, scope_id=stop.scope_id)
+            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [usual])
     except OperationalError as error:
         if getattr(error.__cause__, "sqlstate", "") != "55P03":  # lock_not_available
             raise
@@ -189,9 +196,18 @@ def _unproven_attempts(stop: StopRequest) -> list[OrderAttempt]:
     pause = timedelta(seconds=settings.ARUN_PAUSE_SECONDS)
     return [
         attempt
-        for attempt in open_attempts(stop.scope, stop.scope_id).select_related("intent__bot__connection")
-        if attempt.sent_at is None and _is_forbidden(attempt) and not _is_over(attempt, now - pause)
+        for attempt in unproven_attempts(stop.scope, stop.scope_id)
+        if _is_forbidden(attempt) and not _is_over(attempt, now - pause)
     ]
+
+
+def _on_their_way(stop: StopRequest) -> list[dict[str, object]]:
+    """Return every attempt that is open and every order whose outcome is unknown: all of them may still fill."""
+    lines = [_attempt_line(attempt) for attempt in open_attempts(stop.scope, stop.scope_id)]
+    listed = {line["intent"] for line in lines}
+    doubtful = orders_in_scope(stop.scope, stop.scope_id).filter(state__in=[OrderState.UNKNOWN, OrderState.PARKED])
+    unheard = [intent for intent in doubtful.select_related("instrument") if str(intent.pk) not in listed]
+    return lines + [{**_order_line(intent), "kind": "PLACE", "sent": True} for intent in unheard]
 
 
 def _is_over(attempt: OrderAttempt, latest: datetime) -> bool:
