@@ -91,10 +91,16 @@ _APP_URL_NAME = "DATABASE_OWNER_URL" if env.text("ARUN_DB_ROLE", "app") == "owne
 _SESSION_OPTIONS = "-c timezone=UTC"
 
 
+# The web process serves each request on a thread of its own, so its connections are kept in a pool; every other process
+# has a few threads that live as long as it does, each with one connection.
+_IS_WEB = env.text("ARUN_PROCESS", "arun") == "web"
+_POOL: dict[str, object] = {"pool": {"min_size": 1, "max_size": 16, "timeout": 5.0}} if _IS_WEB else {}
+
+
 def _role(name: str, **options: object) -> dict[str, object]:
     return {
         **env.database(name),
-        "CONN_MAX_AGE": None,
+        "CONN_MAX_AGE": 0 if _IS_WEB else None,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             "connect_timeout": 5,
@@ -104,6 +110,7 @@ def _role(name: str, **options: object) -> dict[str, object]:
             "keepalives_count": 3,
             "application_name": os.environ.get("ARUN_PROCESS", "arun"),
             "options": _SESSION_OPTIONS,
+            **_POOL,
             **options,
         },
         "TEST": {"MIGRATE": False},
@@ -228,7 +235,6 @@ ARUN_LOG_FORMAT = env.text("ARUN_LOG_FORMAT", "text")  # text (logfmt) or json
 ARUN_LOG_LEVEL = env.text("ARUN_LOG_LEVEL", "INFO")
 ARUN_METRICS_TOKEN = env.text("ARUN_METRICS_TOKEN", "")  # who shows it as a bearer token may read /metrics
 ARUN_METRICS_OPEN = False
-ARUN_MAX_MODE = env.text("ARUN_MAX_MODE", "paper")
 ARUN_DEMO_EMAIL = env.text("ARUN_DEMO_EMAIL", "")  # empty: no demo tenant
 ARUN_DEMO_PASSWORD = env.text("ARUN_DEMO_PASSWORD", "")
 SANDBOX_URL = env.text("SANDBOX_URL", "http://127.0.0.1:8100")
@@ -239,7 +245,7 @@ SANDBOX_SEED = env.integer("SANDBOX_SEED", 20260101)
 ARUN_PERMIT_SECONDS = 5.0  # how long a permit may be used
 ARUN_PAUSE_SECONDS = 2.0  # A2: the longest pause between the last check and the hand-over
 ARUN_LEASE_SECONDS = 30.0  # how long a claim holds
-ARUN_ANSWER_DEADLINE_SECONDS = 10.0  # total wait for the broker's answer to one write
+ARUN_ANSWER_DEADLINE_SECONDS = 15.0  # the longest that any broker's answer to a write is awaited
 ARUN_STOP_ESCALATION_SECONDS = 30.0
 ARUN_DRAIN_LOCK_TIMEOUT_MS = 250
 

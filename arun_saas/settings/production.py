@@ -27,7 +27,6 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = False
 
-ARUN_MAX_MODE = env.text("ARUN_MAX_MODE", "approve")
 EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
 EMAIL_HOST = env.text("ARUN_MAIL_HOST")
 EMAIL_PORT = env.integer("ARUN_MAIL_PORT", 587)
