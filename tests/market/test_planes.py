@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -133,11 +134,9 @@ def test_gap_in_the_window_is_denied(instruments: list[Instrument]) -> None:
     assert denial.reason is Reason.CANDLE_GAP
 
 
-def test_nse_reading_ignores_bars_outside_the_continuous_session(
-    seeded: None, valkey: "redis.Redis[bytes]", clock: FakeClock
-) -> None:
-    share = Instrument.objects.get(exchange="NSE", tradingsymbol="RELIANCE")
-    opens = [datetime(2026, 11, day, 3, 45, tzinfo=UTC) for day in (11, 12, 13, 16)]
+def store_bars(share: Instrument, days: Sequence[int]) -> None:
+    """Store 15-minute bars from the one before the open to the auction's, as some sources send them."""
+    opens = [datetime(2026, 11, day, 3, 45, tzinfo=UTC) for day in days]
     stamps = [start + timedelta(minutes=15 * index) for start in opens for index in range(-1, 25)]
     Candle.objects.bulk_create(
         Candle(
@@ -153,6 +152,13 @@ def test_nse_reading_ignores_bars_outside_the_continuous_session(
         )
         for index, stamp in enumerate(stamps)
     )
+
+
+def test_nse_reading_ignores_bars_outside_the_continuous_session(
+    seeded: None, valkey: "redis.Redis[bytes]", clock: FakeClock
+) -> None:
+    share = Instrument.objects.get(exchange="NSE", tradingsymbol="RELIANCE")
+    store_bars(share, (11, 12, 13, 16))
     now = datetime(2026, 11, 16, 12, 0, tzinfo=UTC)
 
     reading = indicator_readings("replay", [share], Timeframe.M15, 5, now)[share.pk]
@@ -160,6 +166,16 @@ def test_nse_reading_ignores_bars_outside_the_continuous_session(
     # 24 bars a day between 09:15 and 15:15; the bar before the open and the one of the auction fall out.
     assert reading.candle_count == 4 * 24
     assert reading.candle_opened_at == datetime(2026, 11, 16, 9, 30, tzinfo=UTC)
+
+
+def test_nse_reading_is_of_exactly_200_candles(seeded: None, valkey: "redis.Redis[bytes]", clock: FakeClock) -> None:
+    share = Instrument.objects.get(exchange="NSE", tradingsymbol="RELIANCE")
+    store_bars(share, (2, 3, 4, 5, 6, 9, 11, 12, 13, 16))
+
+    reading = indicator_readings("replay", [share], Timeframe.M15, 5, datetime(2026, 11, 16, 12, 0, tzinfo=UTC))
+
+    assert reading[share.pk].candle_count == 200
+    assert reading[share.pk].denial is None
 
 
 def test_watched_forgets_who_does_not_ask_any_more(instruments: list[Instrument]) -> None:

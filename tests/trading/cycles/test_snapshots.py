@@ -97,6 +97,20 @@ def book(
         )
 
 
+def close_before_the_open(tenant: TradingTenant, close: str) -> None:
+    Candle.objects.create(
+        feed="simulated",
+        instrument_id=tenant.instrument_id,
+        timeframe="15s",
+        opened_at=DAY_START - timedelta(seconds=15),
+        open=1,
+        high=1,
+        low=1,
+        close=Decimal(close),
+        volume=1,
+    )
+
+
 def of(snapshot: CycleSnapshot, instrument_id: UUID) -> InstrumentSnapshot:
     return next(held for held in snapshot.instruments if held.instrument.instrument_id == str(instrument_id))
 
@@ -140,6 +154,8 @@ def test_unknown_exit_blocks_until_another_may_be_made(
     held = of(look(nila), nila.instrument_id)
 
     assert (held.has_unknown_order, held.has_unknown_exit) == (True, has_unknown_exit)
+    assert held.position is not None
+    assert held.position.exit_no == (1 if blocks else 2)
     assert held.has_working_exit is False
 
 
@@ -195,17 +211,7 @@ def test_candles_since_an_exit_are_counted_to_the_end_of_the_cooldown(
 def test_day_pnl_counts_from_the_price_at_the_open(nila: TradingTenant, look: Look) -> None:
     limit(nila, daily_loss=Decimal(1000))
     lot(nila, quantity=10, average="100")
-    Candle.objects.create(
-        feed="simulated",
-        instrument_id=nila.instrument_id,
-        timeframe="15s",
-        opened_at=DAY_START - timedelta(seconds=15),
-        open=1,
-        high=1,
-        low=1,
-        close=Decimal(105),
-        volume=1,
-    )
+    close_before_the_open(nila, "105")
     traded = TradingTenant(
         user_id=nila.user_id,
         tenant_id=nila.tenant_id,
@@ -227,6 +233,18 @@ def test_day_pnl_counts_from_the_price_at_the_open(nila: TradingTenant, look: Lo
     assert usage.day_pnl == Decimal(-5)
 
 
+def test_day_pnl_of_a_lot_sold_in_part(nila: TradingTenant, look: Look) -> None:
+    limit(nila, daily_loss=Decimal(1000))
+    position = lot(nila, quantity=6, average="100")
+    close_before_the_open(nila, "105")
+    sold = make_exit(nila, position, quantity=4)
+    assert sold is not None
+    book(nila, sold, position, "108", "0", NOW - timedelta(minutes=1))
+
+    # 4 x 108 taken in and 6 x 110 held, less the 10 x 105 there were at the open.
+    assert look(nila, {nila.instrument_id: "110"}).risk[0].usage.day_pnl == Decimal(42)
+
+
 def test_day_pnl_without_a_price_is_unknown(nila: TradingTenant, look: Look) -> None:
     limit(nila, daily_loss=Decimal(1000))
     lot(nila, quantity=10, average="100")
@@ -237,13 +255,12 @@ def test_day_pnl_without_a_price_is_unknown(nila: TradingTenant, look: Look) -> 
 
 def test_losses_in_a_row_end_with_a_gain(nila: TradingTenant, look: Look) -> None:
     limit(nila, pause_after_losses=5)
-    for hours, pnl, charges in ((1, "-10", "1"), (2, "5", "6"), (3, "7", "6"), (4, "-50", "1")):
+    for hours, pnl in ((1, "-11"), (2, "-0.01"), (3, "0"), (4, "-51")):
         lot(
             nila,
             quantity=0,
             average="100",
             realized_pnl=Decimal(pnl),
-            charges=Decimal(charges),
             closed_at=NOW - timedelta(hours=hours),
         )
 
