@@ -23,6 +23,8 @@ RISK_TEXT = (
     "I know that this is paper money on a simulated market, that its results say nothing about real trading, "
     "and that ARUN gives no advice."
 )
+# A simulated day holds 5,760 candles of 15 seconds: the published limit would be used up within minutes.
+SIMULATED_ENTRIES = 50
 _PAISA = Decimal("0.01")
 _HUNDRED = Decimal(100)
 DAILY_LOSS_PERCENT = {
@@ -63,7 +65,7 @@ def account_set_up(*, user_id: UUID, wanted: SetUp) -> UUID:
             bot_create(
                 connection=connection,
                 name="My first bot",
-                params=replace(PRESETS[wanted.preset], timeframe=Timeframe.S15),
+                params=replace(PRESETS[wanted.preset], timeframe=Timeframe.S15, max_entries_per_day=SIMULATED_ENTRIES),
                 limits=limits_for(wanted.preset, wanted.capital),
                 allocated_capital=wanted.capital,
                 instrument_ids=wanted.instrument_ids,

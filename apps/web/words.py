@@ -7,7 +7,7 @@ date, `word` one of the words below.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from string import Formatter
@@ -672,9 +672,28 @@ LEVEL_WORDS: Mapping[RunLevel, LevelWords] = {
 }
 
 
+FLAT_WORDS = replace(
+    LEVEL_WORDS[RunLevel.FLATTEN],
+    state="STOPPED, ALL SOLD",
+    kind="notice",
+    promise="Everything the bot bought is sold, and ARUN sends nothing.",
+)
+
+_SKIP_WORDS: Mapping[str, str] = {
+    "stopped": "the bot was stopped",
+    "late": "a newer candle was there already",
+    "parked": "it failed three times; support was told",
+    "market_closed": "the market was closed",
+    "no_position": "nothing was held",
+}
+
+
 def skip_words(reason: str | None) -> str:
-    """Return why a look at the market was skipped."""
-    return _word(reason) if reason else "no reason given"
+    """Return why a look at the market was skipped or failed. A reason may bring its detail after a colon."""
+    code, _, detail = (reason or "").partition(":")
+    if not code:
+        return "no reason given"
+    return _SKIP_WORDS.get(code, _word(code)) + (f" ({detail.strip()})" if detail.strip() else "")
 
 
 def exit_rule_words(reason: str) -> str:

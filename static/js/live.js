@@ -86,7 +86,9 @@ function showChip(element) {
       element.scrollIntoView({ block: "start" });
     });
     chip.append(button);
-    element.prepend(chip);
+    const head = element.querySelector(":scope > .card-head");
+    if (head) head.after(chip);
+    else element.prepend(chip);
   }
   chip.firstElementChild.textContent = `${count} new`;
 }

@@ -37,7 +37,7 @@ def test_sign_up_verify_set_up_and_see_home(new_site, browser_on) -> None:
     page.wait_for_url("**/home/")
     expect(page.get_by_text("Your account is ready.")).to_be_visible()
     expect(page.get_by_role("link", name="Start", exact=True)).to_be_visible()
-    expect(page.locator("#bots")).to_contain_text("₹2.50 L")
+    expect(page.locator("#bots")).to_contain_text("₹2,50,000.00")
     expect(page.get_by_role("note", name="Simulated")).to_be_visible()
     browser.faults = [fault for fault in browser.faults if "422" not in fault]
 

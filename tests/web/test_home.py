@@ -5,7 +5,13 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from apps.common import clock
+from apps.common.db import tenant_scope
+from apps.engine.model.choices import RunLevel
+from apps.trading.models import Bot, CycleRun, Decision
+from apps.trading.services.stops import stop_drain
 from apps.web.selectors import timeline
+from tests.kit.factories.trading import set_level
 from tests.web.conftest import signed_in
 
 PARTS = ("bots", "positions", "orders", "timeline", "fills", "notices")
@@ -126,16 +132,76 @@ def test_timeline_filter_shows_one_kind(owner) -> None:
     assert "SIMLOTUS" not in text
 
 
-def test_timeline_goes_on_before_a_decision(world, owner) -> None:
-    text = text_of(owner.get(f"/home/part/timeline/?before={world.decision}"))
-
-    assert "SIMTEAK" not in text
-    assert "SIMNEEM" in text
-
-
-def test_timeline_offers_older_decisions_only_when_there_are_some(world, owner) -> None:
-    from apps.common.db import tenant_scope
-
+def looked_again(world, times: int) -> None:
+    """Store this many more cycles of three decisions each."""
     with tenant_scope(world.account.tenant_id):
-        assert timeline.timeline_view(limit=3).older_than is None
-        assert timeline.timeline_view(limit=2).older_than is not None
+        bot = Bot.objects.get(pk=world.account.bot_id)
+        for index in range(times):
+            cycle = CycleRun.objects.create(
+                bot=bot, slot=f"again-{index}", trigger="CANDLE", state="DONE", due_at=clock.now()
+            )
+            for instrument_id, action, reason in zip(
+                world.account.instrument_ids,
+                ("WAIT", "BUY", "BLOCKED"),
+                ("ENTRY_WORKING", "RSI_BUY", "STOPPED"),
+                strict=True,
+            ):
+                Decision.objects.create(
+                    cycle=cycle,
+                    bot=bot,
+                    instrument_id=instrument_id,
+                    action=action,
+                    reason=reason,
+                    decided_at=clock.now(),
+                )
+
+
+def seen(world, **asked: object) -> tuple[list[list[str]], object]:
+    with tenant_scope(world.account.tenant_id):
+        view = timeline.timeline_view(**asked)
+    return [[row.instrument for row in group.rows] for group in view.groups], view.older_than
+
+
+def test_timeline_puts_what_was_traded_first_within_a_cycle(world) -> None:
+    looked_again(world, 1)
+
+    groups, _ = seen(world)
+
+    assert groups[0] == ["SIMNEEM", "SIMTEAK", "SIMLOTUS"]
+
+
+def test_timeline_cuts_no_cycle_in_two_and_goes_on_where_it_ended(world) -> None:
+    looked_again(world, 2)
+
+    first, older_than = seen(world, limit=7)
+    second, end = seen(world, limit=7, older_than=older_than)
+
+    assert [len(group) for group in first] == [3, 3]
+    assert [len(group) for group in second] == [3]
+    assert end is None
+
+
+def test_timeline_cuts_a_cycle_that_is_longer_than_a_page(world) -> None:
+    pages, older_than = [], None
+    for _ in range(2):
+        groups, older_than = seen(world, limit=2, older_than=older_than)
+        pages.append(groups)
+
+    assert [[len(group) for group in page] for page in pages] == [[2], [1]]
+    assert older_than is None
+
+
+def test_flattened_bot_that_holds_nothing_is_said_to_have_sold_all(fresh) -> None:
+    stop = set_level(fresh.account, RunLevel.FLATTEN)
+    with tenant_scope(fresh.account.tenant_id):
+        stop_drain(stop.pk)
+
+    assert "STOPPED, ALL SOLD" in text_of(signed_in(fresh.owner).get("/home/"))
+
+
+def test_flattened_bot_that_still_holds_is_selling(world, owner) -> None:
+    stop = set_level(world.account, RunLevel.FLATTEN)
+    with tenant_scope(world.account.tenant_id):
+        stop_drain(stop.pk)
+
+    assert "STOPPED, SELLING ALL" in text_of(owner.get("/home/"))

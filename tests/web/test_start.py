@@ -69,6 +69,7 @@ def test_valid_answers_make_account_connection_and_stopped_bot(client, newcomer,
         assert (connection.venue, connection.opening_cash) == ("SIM", Decimal("250000.00"))
         assert bot.parameters.params["stop_loss_percent"] == "3"
         assert bot.parameters.params["timeframe"] == "15s"
+        assert bot.parameters.params["max_entries_per_day"] == 50
         assert bot.parameters.limits["daily_loss"] == "7500.00"
         assert run_level(bot) is RunLevel.STOP
         assert InstrumentConfig.objects.count() == 2

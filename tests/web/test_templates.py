@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from apps.engine.strategies.rsi_reversion import DESCRIPTION
+from tests.kit.factories.people import make_user
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
@@ -101,3 +102,28 @@ def test_role_that_forbids_is_said_in_our_words(world, viewer) -> None:
     page = viewer.post(f"/bots/{world.account.bot_id}/level/stop/").content.decode()
 
     assert "Your role does not allow this" in page
+
+
+def test_mail_of_a_sign_up_holds_the_link_and_no_secret_in_its_subject(db, mailoutbox, valkey) -> None:
+    form = {"email": "nila@example.com", "password1": "a long enough phrase", "password2": "a long enough phrase"}
+
+    assert Client().post("/accounts/signup/", form).status_code == 302
+
+    (mail,) = mailoutbox
+    assert mail.subject == "Confirm your address for ARUN"
+    (link,) = re.findall(r"http://testserver(/accounts/confirm-email/\S+)", mail.body)
+    assert "Is <strong>nila@example.com</strong> your address?" in Client().get(link).content.decode()
+
+
+def test_address_that_has_an_account_gets_a_mail_and_the_page_tells_nothing(db, mailoutbox, valkey) -> None:
+    make_user("nila@example.com")
+    form = {"email": "nila@example.com", "password1": "a long enough phrase", "password2": "a long enough phrase"}
+
+    known = Client().post("/accounts/signup/", form)
+    unknown = Client().post("/accounts/signup/", {**form, "email": "other@example.com"})
+
+    assert (known.status_code, known["Location"]) == (unknown.status_code, unknown["Location"])
+    assert [mail.subject for mail in mailoutbox] == [
+        "You already have an account at ARUN",
+        "Confirm your address for ARUN",
+    ]

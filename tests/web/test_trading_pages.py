@@ -104,12 +104,12 @@ def test_trades_page_sums_todays_charges(owner) -> None:
 
 
 def test_notifications_can_be_marked_as_read(world, owner) -> None:
-    assert "unread" in owner.get("/notifications/").content.decode()
+    assert "> unread<" in owner.get("/notifications/").content.decode()
 
     assert owner.post("/notifications/read/").status_code == 302
 
     page = owner.get("/notifications/").content.decode()
-    assert "unread" not in page
+    assert "> unread<" not in page
     assert "The broker answered late twice today." in page
 
 

@@ -106,3 +106,17 @@ def test_every_cause_that_trading_writes_into_an_orders_history_has_words() -> N
 
     assert len(causes) > 20
     assert causes - set(words.EVENT_WORDS) == set()
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        ("stopped", "the bot was stopped"),
+        ("market_closed: holiday", "the market was closed (holiday)"),
+        ("books_unread", "books unread"),
+        ("", "no reason given"),
+        (None, "no reason given"),
+    ],
+)
+def test_skipped_look_has_a_reason_in_words(reason, text) -> None:
+    assert words.skip_words(reason) == text

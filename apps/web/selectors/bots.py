@@ -183,7 +183,9 @@ def bot_card(facts: BotFacts, stops: dict[UUID, StopRequest]) -> BotCard:
     level, held_by = _effective(facts, own, tenant_wide)
     deciding = own if own is not None and own.level == level else tenant_wide
     draining = next((stop for stop in (own, tenant_wide) if stop is not None and not _is_acknowledged(stop)), None)
-    state_words = words.LEVEL_WORDS[level]
+    state_words = (
+        words.FLAT_WORDS if level is RunLevel.FLATTEN and not facts.open_positions else words.LEVEL_WORDS[level]
+    )
     params = StrategyParams.from_json(bot.parameters.params) if bot.parameters else None
     return BotCard(
         id=bot.pk,
@@ -195,7 +197,7 @@ def bot_card(facts: BotFacts, stops: dict[UUID, StopRequest]) -> BotCard:
         instruments=len(facts.watched_ids),
         open_positions=facts.open_positions,
         level=level,
-        state=_state_text(draining, level, facts.in_flight),
+        state=state_words.state if draining is None else _draining_text(draining, facts.in_flight),
         state_kind="accent" if draining else state_words.kind,
         promise=state_words.promise,
         stop_id=draining.pk if draining else (deciding.pk if deciding is not None else None),
@@ -234,10 +236,8 @@ def _effective(facts: BotFacts, own: StopRequest | None, tenant_wide: StopReques
     return RunLevel(level), held_by if level > RunLevel.RUNNING else ""
 
 
-def _state_text(draining: StopRequest | None, level: RunLevel, in_flight: int) -> str:
-    if draining is not None:
-        return f"{words.LEVEL_WORDS[RunLevel(draining.level)].doing}, {in_flight} in flight"
-    return words.LEVEL_WORDS[level].state
+def _draining_text(draining: StopRequest, in_flight: int) -> str:
+    return f"{words.LEVEL_WORDS[RunLevel(draining.level)].doing}, {in_flight} in flight"
 
 
 def _last_cycle_text(facts: BotFacts) -> str:
@@ -246,7 +246,7 @@ def _last_cycle_text(facts: BotFacts) -> str:
     if facts.last_cycle_state == CycleRun.State.SKIPPED:
         return f"skipped: {words.skip_words(facts.last_cycle_reason or '')}"
     if facts.last_cycle_state == CycleRun.State.FAILED:
-        return "failed"
+        return f"failed: {words.skip_words(facts.last_cycle_reason)}"
     return ""
 
 

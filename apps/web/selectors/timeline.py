@@ -64,13 +64,17 @@ class TimelineView:
 
 
 def timeline_view(*, chosen: str = "", older_than: UUID | None = None, limit: int = PAGE) -> TimelineView:
-    """Return the newest decisions of a kind, or those before one. An unknown kind means all."""
+    """Return the newest decisions of a kind, or those before one. An unknown kind means all.
+
+    About `limit` of them: a cycle is not cut in two unless it alone is longer.
+    """
     chosen = chosen if chosen in FILTERS else ""
     rows = _decisions().filter(FILTERS[chosen][1])
     if older_than is not None:
-        rows = rows.filter(id__lt=older_than)
+        last = Decision.objects.filter(pk=older_than).values_list("cycle_id", flat=True).first()
+        rows = rows.filter(Q(cycle_id__lt=last) | Q(cycle_id=last, id__lt=older_than))
     found = list(rows[: limit + 1])
-    shown = found[:limit]
+    shown = _whole_cycles(found, limit)
     return TimelineView(
         groups=tuple(_groups(shown)),
         chosen=chosen,
@@ -79,10 +83,18 @@ def timeline_view(*, chosen: str = "", older_than: UUID | None = None, limit: in
     )
 
 
+def _whole_cycles(found: list[Decision], limit: int) -> list[Decision]:
+    if len(found) <= limit:
+        return found
+    cut = found[limit].cycle_id
+    whole = [row for row in found[:limit] if row.cycle_id != cut]
+    return whole or found[:limit]
+
+
 def _decisions() -> QuerySet[Decision]:
     # Ids are UUIDs of version 7, so their order is the order in time; the snapshot is large and not needed here.
     rows: QuerySet[Decision] = Decision.objects.select_related("instrument", "cycle", "bot")
-    return rows.defer("cycle__snapshot").order_by("-id")
+    return rows.defer("cycle__snapshot").order_by("-cycle_id", "-id")
 
 
 def _groups(decisions: Iterable[Decision]) -> Iterable[CycleGroup]:
@@ -94,8 +106,16 @@ def _groups(decisions: Iterable[Decision]) -> Iterable[CycleGroup]:
             bot_name=rows[0].bot.name,
             title="Candle closed" if cycle.trigger == "CANDLE" else "Price crossed a level",
             at=rows[0].decided_at,
-            rows=tuple(decision_row(row) for row in rows),
+            rows=tuple(decision_row(row) for row in sorted(rows, key=_place)),
         )
+
+
+_PLACES = {Action.BUY: 0, Action.SELL: 0, Action.BLOCKED: 1, Action.HOLD: 2, Action.WAIT: 3}
+
+
+def _place(decision: Decision) -> tuple[int, str]:
+    """Order a cycle's rows: what was traded first, then what was blocked, held and waited for, each by name."""
+    return _PLACES[Action(decision.action)], decision.instrument.tradingsymbol
 
 
 def decision_row(decision: Decision) -> DecisionRow:

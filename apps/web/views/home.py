@@ -12,7 +12,7 @@ from apps.brokers.choices import SessionState
 from apps.common import clock
 from apps.market.choices import Exchange
 from apps.market.quotes import last_quotes
-from apps.notifications.selectors import notifications_newest
+from apps.notifications.selectors import notifications_newest, notifications_unread_count
 from apps.trading.models import Position
 from apps.web.access import MemberRequest, member
 from apps.web.selectors import bots, positions, timeline
@@ -23,7 +23,7 @@ from apps.web.views.pages import page, permissions
 
 Context = dict[str, object]
 NOTICES = 6
-HOME_TIMELINE = 18
+HOME_TIMELINE = 24
 _SESSION_ENDED = (SessionState.EXPIRED, SessionState.NOT_PROVISIONED)
 
 
@@ -37,7 +37,7 @@ def home(request: MemberRequest) -> HttpResponse:
         **_bots_context(found, held, working),
         **_positions_context(held),
         "orders": working,
-        "timeline": timeline.timeline_view(limit=HOME_TIMELINE),
+        "timeline": timeline.timeline_view(chosen=request.GET.get("show", ""), limit=HOME_TIMELINE),
         "fills": positions.fills_today(Exchange.SIM, clock.now()),
         "notices": notifications_newest(NOTICES),
     }
@@ -115,7 +115,7 @@ def _fills_part(request: MemberRequest) -> Context:
 
 
 def _notices_part(request: MemberRequest) -> Context:
-    return {"notices": notifications_newest(NOTICES)}
+    return {"notices": notifications_newest(NOTICES), "unread_now": notifications_unread_count()}
 
 
 _PARTS: dict[str, Callable[[MemberRequest], Context]] = {
