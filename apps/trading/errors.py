@@ -12,10 +12,19 @@ class OrderMovedError(DomainError):
 class PermitDeniedError(DomainError):
     """The order may not leave now. `code` is the reason that the order's history shows."""
 
-    def __init__(self, code: str, message: str, *, is_final: bool, data: dict[str, object] | None = None) -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        is_final: bool,
+        data: dict[str, object] | None = None,
+        retry_seconds: float = 1.0,
+    ) -> None:
         super().__init__(message, data=data)
         self.code = code
         self.is_final = is_final
+        self.retry_seconds = retry_seconds
 
 
 class StopRefusedError(DomainError):

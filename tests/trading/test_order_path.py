@@ -174,6 +174,30 @@ def test_parked_order_is_settled_when_the_book_shows_it(asha, broker, execute, r
     reconcile(asha)
 
     assert state_of(asha, intent.pk).state == OrderState.FILLED
+    with tenant_scope(asha.tenant_id):
+        assert not EntryFreeze.objects.filter(cleared_at=None).exists()
+
+
+def test_trade_that_cannot_be_folded_is_set_aside_and_the_others_are_booked(
+    asha, broker, execute, reconcile, state_of
+) -> None:
+    from dataclasses import replace
+
+    reconcile(asha)
+    execute(asha, make_entry(asha))
+    reconcile(asha)
+    with tenant_scope(asha.tenant_id):
+        position = Position.objects.get()
+    order = make_exit(asha, position, quantity=10)
+    execute(asha, order)
+    good = broker.trades_now[-1]
+    broker.trades_now.insert(0, replace(good, trade_id="T0", quantity=11))
+
+    reconcile(asha)
+
+    with tenant_scope(asha.tenant_id):
+        assert set(Fill.objects.values_list("trade_id", flat=True)) == {"T1", "T2"}
+        assert EntryFreeze.objects.filter(reason="POSITION_DIFFERS").exists()
 
 
 def test_dead_order_that_turns_up_is_reopened_freezes_and_is_filled(asha, broker, execute, reconcile, state_of) -> None:

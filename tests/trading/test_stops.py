@@ -10,7 +10,7 @@ from django.db import connection
 
 from apps.common.db import tenant_scope
 from apps.engine.execution.run_control import ScopeLevel, refusing_scope
-from apps.engine.model.choices import OrderState, Purpose, RunLevel
+from apps.engine.model.choices import Observation, OrderState, Purpose, RunLevel
 from apps.trading.gateway.execute import command_execute, order_execute
 from apps.trading.gateway.permit import lock_run_control
 from apps.trading.gateway.stopping import stop_run
@@ -305,6 +305,26 @@ def test_flatten_tries_again_after_a_refusal(asha, broker, execute, reconcile) -
     with tenant_scope(asha.tenant_id):
         second = OrderIntent.objects.get(purpose="FLATTEN", state="NEW")
     assert execute(asha, second) is OrderState.ACCEPTED
+
+
+def test_lot_whose_working_exit_ends_unsold_is_flattened_after_all(asha, broker, execute, reconcile) -> None:
+    reconcile(asha)
+    execute(asha, make_entry(asha))
+    reconcile(asha)
+    broker.fills_at_once = False
+    with tenant_scope(asha.tenant_id):
+        position = Position.objects.get()
+    execute(asha, make_exit(asha, position, quantity=10))
+    stop = set_level(asha, RunLevel.FLATTEN)
+    stop_run(tenant_id=asha.tenant_id, stop_id=stop.pk)
+    with tenant_scope(asha.tenant_id):
+        assert not OrderIntent.objects.filter(purpose="FLATTEN").exists()
+    broker.end("B2", Observation.CANCELLED)
+
+    reconcile(asha)
+
+    with tenant_scope(asha.tenant_id):
+        assert OrderIntent.objects.filter(purpose="FLATTEN", state="NEW").count() == 1
 
 
 def test_purchase_that_fills_during_a_flatten_is_sold_too(asha, broker, execute, reconcile) -> None:

@@ -44,7 +44,7 @@ MARKET_PROTECTION_PERCENT = Decimal(2)
 """How far from the last price a market order may fill, where the broker asks for a bound."""
 
 RETRY_SECONDS = 1.0
-"""Pause before an order that provably did not leave is permitted anew, within its own time."""
+"""Pause before an order that provably did not leave is tried anew, within its own time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +159,7 @@ def _permit(intent: OrderIntent, sellable: Sellable | None) -> Permit | None:
         with tenant_scope(intent.tenant_id):
             return permit_order(intent, sellable=sellable)
     except PermitDeniedError as denied:
-        with tenant_scope(intent.tenant_id):
-            intent.refresh_from_db()
-            if denied.is_final:
-                intent_move(intent, OrderState.DEAD, cause=denied.code, text=denied.message, data=denied.data)
-            else:
-                _note_once(intent, denied)
-                intent_release(intent, after_seconds=RETRY_SECONDS)
+        _end_or_release(intent, denied)
         return None
     except OrderMovedError:
         return None
@@ -174,6 +168,19 @@ def _permit(intent: OrderIntent, sellable: Sellable | None) -> Permit | None:
         log.warning("permit_commit_unknown", intent=str(intent.pk), error=type(error).__name__)
         keep_trying(lambda: _take_permit_back(intent))
         return None
+
+
+def _end_or_release(intent: OrderIntent, denied: PermitDeniedError) -> None:
+    """Write a denial down under this caller's own claim; whoever took the order meanwhile goes on undisturbed."""
+    try:
+        with tenant_scope(intent.tenant_id):
+            if denied.is_final:
+                intent_move(intent, OrderState.DEAD, cause=denied.code, text=denied.message, data=denied.data)
+            else:
+                _note_once(intent, denied)
+                intent_release(intent, after_seconds=denied.retry_seconds)
+    except OrderMovedError:
+        log.info("order_moved", intent=str(intent.pk), denied=denied.code)
 
 
 def _note_once(intent: OrderIntent, denied: PermitDeniedError) -> None:

@@ -39,6 +39,9 @@ from apps.trading.selectors import cash_reserved, scope_levels, strategy_key
 from apps.trading.services.intents import intent_move
 from apps.trading.services.timeline import database_timeline
 
+CLOSED_RETRY_SECONDS = 30.0
+"""Pause before a sale asks again whether its market is open."""
+
 BOOKS_MAX_AGE_SECONDS = 60
 """An entry needs books that were read, and agreed, at most this long ago."""
 
@@ -167,7 +170,13 @@ def _check_market(intent: OrderIntent) -> None:
     instrument = intent.instrument
     phase = calendar.phase_at(instrument.exchange, clock.now(), instrument.session_class)
     if phase is not MarketPhase.CONTINUOUS:
-        raise PermitDeniedError("market_closed", f"the market is {phase}", is_final=True)
+        # An entry belongs to its candle and is over; a sale waits for the market, within its own time.
+        raise PermitDeniedError(
+            "market_closed",
+            f"the market is {phase}",
+            is_final=intent.purpose in ENTRY_PURPOSES,
+            retry_seconds=CLOSED_RETRY_SECONDS,
+        )
 
 
 def _check_entry(intent: OrderIntent, account: AccountState | None) -> None:

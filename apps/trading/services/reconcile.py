@@ -9,6 +9,7 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
+from django.db import transaction
 from django.db.models import F, Q
 
 from apps.brokers.choices import SessionState
@@ -24,11 +25,15 @@ from apps.brokers.port import (
     sellable_quantity,
 )
 from apps.brokers.port import (
+    Fill as BrokerFill,
+)
+from apps.brokers.port import (
     Position as BrokerPosition,
 )
 from apps.brokers.services import connection_note_session
 from apps.common import clock, events
 from apps.common.db import database_now
+from apps.engine.errors import InvalidFillError
 from apps.engine.execution.charges import charges_for
 from apps.engine.execution.states import state_after
 from apps.engine.model.choices import Observation, OrderState, Purpose, RunLevel, Side
@@ -49,7 +54,7 @@ from apps.trading.models import (
 )
 from apps.trading.process import Fate, fate
 from apps.trading.selectors import run_level
-from apps.trading.services.fills import fill_book
+from apps.trading.services.fills import Booked, fill_book
 from apps.trading.services.freezes import entry_freeze, entry_unfreeze
 from apps.trading.services.intents import command_record, intent_move, intent_note
 from apps.trading.services.timeline import database_timeline
@@ -99,7 +104,8 @@ def books_apply(*, connection_id: UUID, books: Books) -> None:
         _judge_absent(intent, books, connection)
     for intent in OrderIntent.objects.filter(connection=connection, state=OrderState.UNKNOWN):
         _park_if_late(intent, books.capabilities, connection)
-    _compare_positions(connection, books)
+    if account.reconciled_at is None or books.started_at > account.reconciled_at:
+        _compare_positions(connection, books)  # an older reading says nothing about shares any more
     _flatten_again(connection)
     _write_account(account, books)
     _session_seen(connection, SessionState.ALIVE, "")
@@ -223,7 +229,30 @@ def _advance(intent: OrderIntent, row: BrokerOrder) -> None:
             text=row.reject_reason,
             data={"status": row.raw_status, "filled": row.filled_quantity},
         )
+    _settled(intent)
     _cancel_unwanted(intent)
+
+
+def _settled(intent: OrderIntent) -> None:
+    """Lift the freeze of an unknown outcome once no order of the instrument has one any more."""
+    unsettled = OrderIntent.objects.filter(
+        connection_id=intent.connection_id,
+        instrument_id=intent.instrument_id,
+        state__in=[OrderState.UNKNOWN, OrderState.PARKED],
+    )
+    frozen = EntryFreeze.objects.filter(
+        connection_id=intent.connection_id,
+        instrument_id=intent.instrument_id,
+        reason=EntryFreeze.Reason.UNKNOWN_ORDER,
+        cleared_at=None,
+    )
+    if frozen.exists() and not unsettled.exists():
+        entry_unfreeze(
+            connection_id=intent.connection_id,
+            instrument_id=intent.instrument_id,
+            reason=EntryFreeze.Reason.UNKNOWN_ORDER,
+            cleared_by="process:reconciler",
+        )
 
 
 def _take(intent: OrderIntent) -> bool:
@@ -363,8 +392,10 @@ def _park_if_late(intent: OrderIntent, capabilities: Capabilities, connection: B
         return
     patience = _late_by(capabilities, connection) + capabilities.book_lag_seconds + PARK_AFTER_SECONDS
     exchange = intent.instrument.exchange
-    day_over = calendar.trading_date(exchange, clock.now()) > calendar.trading_date(exchange, intent.created_at)
-    too_late = database_now() > intent.unknown_since + timedelta(seconds=patience)
+    now = database_now()
+    made_at = clock.now() - (now - intent.created_at)  # business time, which may be shifted from the database's
+    day_over = calendar.trading_date(exchange, clock.now()) > calendar.trading_date(exchange, made_at)
+    too_late = now > intent.unknown_since + timedelta(seconds=patience)
     if (day_over or too_late) and _take(intent):
         intent_move(
             intent,
@@ -459,10 +490,27 @@ def _book_trades(connection: BrokerConnection, books: Books) -> None:
             continue
         charges = trade.charges
         if charges is None:
-            charges = charges_for(connection.broker, trade.at.date(), trade.side, trade.quantity, trade.price).total
-        booked = fill_book(intent=intent, trade=trade, charges=charges)
+            charges = charges_for(
+                connection.broker,
+                calendar.trading_date(trade.instrument.exchange, trade.at),
+                trade.side,
+                trade.quantity,
+                trade.price,
+            ).total
+        booked = _book(intent, trade, charges)
         if booked is not None and trade.side == Side.BUY:
             _flatten_late_fill(intent, booked.position)
+
+
+def _book(intent: OrderIntent, trade: BrokerFill, charges: Decimal) -> Booked | None:
+    """Book a trade; one that cannot be folded is set aside with an alarm, so that the others are booked."""
+    try:
+        with transaction.atomic():
+            return fill_book(intent=intent, trade=trade, charges=charges)
+    except InvalidFillError as error:
+        _note_once(intent, f"unbookable_{trade.trade_id}"[:40], {"trade": trade.trade_id, "why": error.message})
+        _alarm(intent, EntryFreeze.Reason.POSITION_DIFFERS, {"trade": trade.trade_id})
+        return None
 
 
 def _flatten_late_fill(intent: OrderIntent, position: Position) -> None:
@@ -478,14 +526,16 @@ def _flatten_again(connection: BrokerConnection) -> None:
     from apps.trading.services.stops import flatten_position
 
     for position in Position.objects.filter(connection=connection, closed_at=None).select_related("bot__connection"):
-        tries = OrderIntent.objects.filter(position=position, purpose=Purpose.FLATTEN)
-        if not tries.exists() or tries.filter(state__in=LIVE_STATES, blocks=True).exists():
+        if run_level(position.bot) is not RunLevel.FLATTEN:
             continue
-        last = tries.order_by("-created_at").first()
-        if tries.count() >= FLATTEN_TRIES:
-            if last is not None:
-                _alarm_unsold(last)
-        elif run_level(position.bot) is RunLevel.FLATTEN:
+        exits = OrderIntent.objects.filter(position=position, side=Side.SELL)
+        if exits.filter(state__in=LIVE_STATES, blocks=True).exists():
+            continue
+        tries = exits.filter(purpose=Purpose.FLATTEN).exclude(state=OrderState.DEAD).order_by("-created_at")
+        last = tries.first()
+        if last is not None and tries.count() >= FLATTEN_TRIES:
+            _alarm_unsold(last)
+        else:
             flatten_position(position)
 
 
@@ -535,7 +585,8 @@ def _write_account(account: AccountState, books: Books) -> None:
     values: dict[str, object] = {"failing_since": None, "failure": ""}
     if account.cash_read_at is None or books.started_at > account.cash_read_at:
         values |= {"cash": Decimal(books.funds.deployable), "cash_read_at": books.started_at}
-    if complete:
+    is_newest = account.reconciled_at is None or books.started_at > account.reconciled_at
+    if complete and is_newest:
         values |= {"reconciled_at": books.started_at, "is_quarantined": False, "timeline": database_timeline()}
     AccountState.objects.filter(pk=account.pk).update(**values)
 
