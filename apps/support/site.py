@@ -5,6 +5,7 @@ from typing import Any
 from allauth.account.decorators import secure_admin_login
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from unfold.sites import UnfoldAdminSite
@@ -35,11 +36,27 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc]
         return response
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
-        """Show the lists of global tables, with the way to the fleet board first."""
-        response: HttpResponseBase = super().index(
-            request, {**(extra_context or {}), "fleet_url": reverse("admin:fleet", current_app=self.name)}
-        )
-        return response
+        """Begin with the fleet board; the lists of global tables stand beside it."""
+        return redirect(reverse("admin:fleet", current_app=self.name))
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the console's side bar."""
+    lists = {
+        "Users": "accounts_user",
+        "Plans": "subscriptions_plan",
+        "Instruments": "market_instrument",
+        "Market days": "market_marketday",
+        "Stops above the tenants": "trading_platformstoprequest",
+        "Heartbeats": "common_heartbeat",
+    }
+    return [
+        {"title": "Customers", "items": [{"title": "Fleet", "link": reverse("admin:fleet")}]},
+        {
+            "title": "Platform",
+            "items": [{"title": title, "link": reverse(f"admin:{name}_changelist")} for title, name in lists.items()],
+        },
+    ]
 
 
 site = StaffSite(name="staff")

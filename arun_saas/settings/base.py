@@ -255,6 +255,11 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
 }
 
-UNFOLD = {"SITE_TITLE": "ARUN staff", "SITE_HEADER": "ARUN staff", "SHOW_HISTORY": False}
+UNFOLD = {
+    "SITE_TITLE": "ARUN staff",
+    "SITE_HEADER": "ARUN staff",
+    "SHOW_HISTORY": False,
+    "SIDEBAR": {"navigation": "apps.support.site.navigation"},
+}
 
 LOGGING_CONFIG = None

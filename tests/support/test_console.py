@@ -4,8 +4,12 @@ import pytest
 
 from apps.common.db import tenant_scope
 from apps.common.models import AuditEntry
+from apps.engine.model.choices import RunLevel
 from apps.notifications.models import Notification
+from apps.trading.models import OrderEvent, OrderIntent
 from tests.kit.factories.people import make_people, make_user
+from tests.kit.factories.trading import make_trading_tenant, set_level
+from tests.web.world import full_world
 
 REASON = "Ticket 4711: the bot does not buy"
 
@@ -69,12 +73,20 @@ def test_customer_cannot_open_another_account(client, people):
     assert _audit(people.other_tenant) == []
 
 
-def test_index_lists_global_tables_without_a_button_to_change(client, staff):
-    response = client.get("/staff/")
+def test_index_leads_to_the_fleet_with_the_global_tables_beside_it(client, staff):
+    response = client.get("/staff/", follow=True)
 
     text = response.content.decode()
     assert response.status_code == 200
-    assert "/staff/accounts/user/" in text
+    assert response.request["PATH_INFO"] == "/staff/fleet/"
+    assert re.findall(r'href="(/staff/[a-z]+/[a-z]+/)"', text) == [
+        "/staff/accounts/user/",
+        "/staff/subscriptions/plan/",
+        "/staff/market/instrument/",
+        "/staff/market/marketday/",
+        "/staff/trading/platformstoprequest/",
+        "/staff/common/heartbeat/",
+    ]
     assert "/add/" not in text
 
 
@@ -177,8 +189,38 @@ def test_unknown_tenant_is_not_found(client, staff):
     assert client.post(f"{address}open/", {"reason": REASON}).status_code == 404
 
 
-def test_pages_have_the_staff_policy_and_load_from_this_host(client, staff):
-    response = client.get("/staff/")
+@pytest.mark.parametrize("address", ["fleet", "accounts/user", "common/heartbeat", "trading/platformstoprequest"])
+def test_pages_have_the_staff_policy_and_load_from_this_host(client, staff, address):
+    response = client.get(f"/staff/{address}/")
+
+    assert response.status_code == 200
 
     assert "'unsafe-eval'" in response["Content-Security-Policy"]
     assert re.findall(r"(?:src|href)=\"https?://", response.content.decode()) == []
+
+
+def test_pages_show_a_trading_account(client, staff, valkey):
+    world = full_world()
+    fleet = client.get("/staff/fleet/?q=meera").content.decode()
+    client.post(f"/staff/tenants/{world.account.tenant_id}/open/", {"reason": REASON})
+
+    text = client.get(f"/staff/tenants/{world.account.tenant_id}/").content.decode()
+
+    with tenant_scope(world.account.tenant_id):
+        orders = {order.pk: order for order in OrderIntent.objects.all()}
+        events = OrderEvent.objects.filter(intent_id=world.filled).count()
+    assert "Bot on paper" in fleet
+    assert "RUNNING" in fleet
+    assert re.search(r"<td>1</td>\s*<td>1</td>\s*<td>0</td>", fleet)  # one open order, of unknown outcome
+    assert orders[world.filled].client_order_id in text
+    assert orders[world.unknown].client_order_id in text
+    assert events > 2
+    assert text.count("→") >= events
+    assert "UNKNOWN" in text
+
+
+def test_fleet_shows_a_stop_that_is_not_acknowledged(client, staff):
+    account = make_trading_tenant(name="Asha", running=True)
+    set_level(account, RunLevel.STOP)
+
+    assert "STOP (not acknowledged yet)" in client.get("/staff/fleet/").content.decode()
