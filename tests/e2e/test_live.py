@@ -40,8 +40,8 @@ def decide_again(site: Site, *, passed: int) -> None:
         events.publish("CycleDone", tenant_id=site.world.account.tenant_id, data={"cycle": str(cycle.pk)})
 
 
-def is_live(page) -> None:
-    expect(page.locator("#live-mark")).to_have_text("live")
+def is_live(page, *, seconds: float = 10) -> None:
+    expect(page.locator("#live-mark")).to_have_text("live", timeout=seconds * 1000)
 
 
 def test_news_arrive_by_push(site, browser_on) -> None:
@@ -92,7 +92,7 @@ def test_what_happened_while_the_server_was_away_is_fetched(site, browser_on) ->
     tell(site, "Told while nobody listened.")
     start_web(site)
 
-    is_live(page)
+    is_live(page, seconds=30)  # the page waits up to 12 s between two tries
     expect(page.locator("#notices")).to_contain_text("Told while nobody listened.")
     # A page whose server is away says so in its console; nothing else may be there.
     browser.faults = [fault for fault in browser.faults if "ERR_CONNECTION" not in fault and ": htmx:" not in fault]
