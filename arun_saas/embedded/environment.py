@@ -56,8 +56,6 @@ def base_environment(home: Home, *, port: int, ports: Mapping[str, int]) -> dict
         "PYTHONUNBUFFERED": "1",
         # As root the run says so once itself, instead of each Celery worker at length.
         "PYTHONWARNINGS": given.get("PYTHONWARNINGS") or "ignore:You're running the worker with superuser privileges",
-        # A celery worker that is told to stop lets its tasks finish for a while instead of dropping them.
-        "REMAP_SIGTERM": "SIGQUIT",
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), given.get("PATH", os.defpath)]),
     }
 
