@@ -17,15 +17,13 @@ ALIAS = "relay"
 SEAL_AT_ONCE = 1000
 _SEALING_LOCK = 0x61756474  # "audt": two sealers would fork a chain; the unique (tenant, seq) is the wall behind it
 
-_SNAPSHOT = (
-    "SELECT pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint FROM pg_current_snapshot() AS s"
-)
-# A row whose transaction is still open is not visible; one below xmin is final. See outbox._SETTLED for the rest.
+# Every transaction below this is over: once all rows are linked, none below it can ever come.
+_ALL_OVER_BELOW = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 _UNSEALED = """
 SELECT entry.id, entry.tenant_id, entry.row_hash
 FROM common_auditentry AS entry
 LEFT JOIN common_auditlink AS link ON link.entry_id = entry.id
-WHERE entry.xid >= %s AND (entry.xid < %s OR entry.xid >= %s) AND link.entry_id IS NULL
+WHERE entry.xid >= %s AND link.entry_id IS NULL
 ORDER BY entry.xid, entry.id LIMIT %s
 """
 _HEADS = """
@@ -41,19 +39,19 @@ class Sealer:
         self._floor = 0
 
     def seal(self) -> int:
-        """Link the rows whose transactions are over; return how many."""
+        """Link the rows that no link names yet; return how many."""
         with transaction.atomic(using=ALIAS), connections[ALIAS].cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_SEALING_LOCK])
             got = cursor.fetchone()
             if got is None or not got[0]:
                 return 0
-            cursor.execute(_SNAPSHOT)
-            xmin, xmax = cursor.fetchone() or (0, 0)
-            cursor.execute(_UNSEALED, [self._floor, xmin, xmax, SEAL_AT_ONCE])
+            cursor.execute(_ALL_OVER_BELOW)  # before the rows are read, or one could slip in between
+            over = cursor.fetchone()
+            cursor.execute(_UNSEALED, [self._floor, SEAL_AT_ONCE])
             rows = cursor.fetchall()
             self._link(cursor, rows)
-        if len(rows) < SEAL_AT_ONCE:
-            self._floor = xmin
+        if len(rows) < SEAL_AT_ONCE and over is not None:
+            self._floor = over[0]
         return len(rows)
 
     @staticmethod

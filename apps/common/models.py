@@ -47,9 +47,6 @@ class OutboxEvent(models.Model):
     kind = models.CharField(max_length=64)
     data = models.JSONField(default=dict)
     created_at = models.DateTimeField(db_default=Now())
-    xid = models.BigIntegerField(
-        db_default=CurrentTransactionId(), help_text="The writing transaction: the relay waits for older ones to end."
-    )
     seq = models.BigIntegerField(null=True, help_text="Place in the tenant's stream; given by the relay.")
     attempts = models.PositiveSmallIntegerField(default=0, help_text="Times a handler failed on it.")
     retry_at = models.DateTimeField(null=True, help_text="Database time before which the relay leaves it alone.")

@@ -22,18 +22,13 @@ KEEP_SECONDS = 24 * 3600
 # pg_advisory_xact_lock key "outb": numbering is the one step in which two relays would take turns within a tenant.
 _NUMBERING_LOCK = 0x6F757462
 
-# Transactions below xmin are all over, so no row can still appear among those that are numbered now. A row whose
-# number lies at or above xmax comes from a cluster that this one was restored from: its transaction is over as well.
-_SETTLED = (
-    "(xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
-    " OR xid >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint)"
-)
-_NUMBER = f"""
+# The numbers are given to rows that are visible, so they follow the order of commits: whoever could see an event's row
+# wrote its own later, and is visible later and by a higher id. A transaction that is still open holds nobody back, and
+# gets later numbers. Nothing is passed over either, for a row waits by its own missing number and not behind a mark.
+_NUMBER = """
 WITH fresh AS (
     SELECT id, tenant_id, row_number() OVER (PARTITION BY tenant_id ORDER BY id) AS place
-    FROM (
-        SELECT id, tenant_id FROM common_outboxevent WHERE seq IS NULL AND {_SETTLED} ORDER BY id LIMIT %s
-    ) AS waiting
+    FROM (SELECT id, tenant_id FROM common_outboxevent WHERE seq IS NULL ORDER BY id LIMIT %s) AS waiting
 ), streams AS (
     INSERT INTO common_tenantstream AS stream (tenant_id, last_seq)
     SELECT tenant_id, count(*) FROM fresh GROUP BY tenant_id ORDER BY tenant_id
@@ -46,7 +41,7 @@ FROM fresh
 JOIN streams USING (tenant_id)
 JOIN (SELECT tenant_id, count(*) AS total FROM fresh GROUP BY tenant_id) AS totals USING (tenant_id)
 WHERE event.id = fresh.id
-"""  # noqa: S608 - built from constants of this module
+"""
 _WAITING = """
 SELECT id, kind, tenant_id, seq, data, created_at, attempts
 FROM common_outboxevent
@@ -110,7 +105,7 @@ def events_since(seq: int, *, limit: int = LARGEST_GAP) -> StreamSlice:
 
 
 def number_events() -> int:
-    """Give the next numbers of their tenants' streams to all events whose order is settled; return how many."""
+    """Give the next numbers of their tenants' streams to the events that have none; return how many."""
     with transaction.atomic(using=ALIAS), connections[ALIAS].cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_NUMBERING_LOCK])
         row = cursor.fetchone()

@@ -1,7 +1,9 @@
 import hashlib
 import json
+import threading
 
 import pytest
+from django.db import connections
 
 from apps.common import audit
 from apps.common.audit_chain import Sealer, audit_verify
@@ -88,6 +90,34 @@ def test_seal_by_two_sealers_makes_one_chain(committed_db):
 
     assert first.seal() == second.seal() == 0
     assert [link.seq for link in _links(tenant)] == [1, 2, 3]
+    assert audit_verify(tenant.id).is_sound
+
+
+def test_seal_finds_a_row_whose_transaction_began_before_the_last_sealing(committed_db):
+    tenant = make_tenant()
+    sealer = Sealer()
+    written, may_commit = threading.Event(), threading.Event()
+
+    def slow_writer():
+        try:
+            with tenant_scope(tenant.id):
+                audit.record("slow", actor="user:7")
+                written.set()
+                may_commit.wait(8)
+        finally:
+            connections.close_all()
+
+    writer = threading.Thread(target=slow_writer)
+    writer.start()
+    written.wait(8)
+    _record(tenant)
+    sealed = [sealer.seal(), sealer.seal()]
+    may_commit.set()
+    writer.join()
+    sealed.append(sealer.seal())
+
+    assert sealed == [2, 0, 1]
+    assert audit_verify(tenant.id).unlinked == 0
     assert audit_verify(tenant.id).is_sound
 
 

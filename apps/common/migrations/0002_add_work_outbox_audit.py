@@ -123,13 +123,6 @@ class Migration(migrations.Migration):
                 ("data", models.JSONField(default=dict)),
                 ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 (
-                    "xid",
-                    models.BigIntegerField(
-                        db_default=apps.common.models.CurrentTransactionId(),
-                        help_text="The writing transaction: the relay waits for older ones to end.",
-                    ),
-                ),
-                (
                     "seq",
                     models.BigIntegerField(help_text="Place in the tenant's stream; given by the relay.", null=True),
                 ),
