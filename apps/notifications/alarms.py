@@ -67,6 +67,11 @@ def _frozen(event: Event) -> Telling | None:
 
 
 def _lot_unsold(event: Event) -> Telling | None:
+    if event.data["kind"] == "EXIT_STUCK":
+        return Notification.Severity.DANGER, (
+            f"ARUN wants to sell your {_name(event)} and the order cannot leave. It keeps trying while the rule "
+            "says so. Look at your broker: you can sell there yourself."
+        )
     if event.data["kind"] != "UNSOLD":
         return None  # every other alarm comes with a freeze, which is told above
     return Notification.Severity.DANGER, (

@@ -330,7 +330,8 @@ class OrderIntent(TenantModel):
     sockets_closed_at = models.DateTimeField(
         null=True, help_text="Database time from which no byte of it can leave; W counts from here."
     )
-    absent_books = models.PositiveSmallIntegerField(default=0, help_text="Complete books begun after W without it.")
+    absent_books = models.PositiveSmallIntegerField(default=0, help_text="Complete books begun after W + V without it.")
+    absent_book_at = models.DateTimeField(null=True, help_text="When the last of them was begun, database time.")
     blocks = models.BooleanField(
         default=True, help_text="Whether it keeps another order of its kind away while it is alive."
     )
@@ -491,12 +492,15 @@ class Fill(TenantModel):
     price = money()
     charges = money()
     traded_at = models.DateTimeField()
+    traded_on = models.DateField(help_text="The exchange's date: trade numbers start again each day.")
     booked_at = models.DateTimeField(db_default=ClockTimestamp())
 
     class Meta:
         constraints = [
             # Not led by the tenant: one trade of one account is booked once on the whole platform.
-            models.UniqueConstraint(fields=["broker", "account_ref", "trade_id"], name="fill_once"),
+            models.UniqueConstraint(
+                fields=["broker", "account_ref", "instrument", "traded_on", "trade_id"], name="fill_once"
+            ),
             models.CheckConstraint(condition=Q(quantity__gt=0, price__gt=0), name="fill_positive"),
         ]
         indexes = [models.Index(fields=["tenant", "-traded_at"], name="fill_by_time")]

@@ -10,18 +10,22 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
+from django.db import DataError, IntegrityError
 
-from apps.brokers.errors import BrokerError, BrokerSessionExpiredError
+from apps.brokers.errors import BrokerError, BrokerPayloadError, BrokerSessionExpiredError
 from apps.brokers.models import BrokerConnection
-from apps.brokers.port import BrokerReads, ConnectionFacts
-from apps.brokers.registry import capabilities_for, reads_for
-from apps.brokers.selectors import facts_of
+from apps.brokers.port import BrokerReads, Capabilities, ConnectionFacts
+from apps.brokers.registry import reads_for
+from apps.brokers.selectors import connection_capabilities, facts_of
 from apps.common import clock, crash
 from apps.common.db import database_now, tenant_scope
+from apps.common.errors import ArunError
 from apps.common.models import WorkItem
+from apps.engine.errors import EngineError
 from apps.trading.models import BookRead
 from apps.trading.selectors import live_orders
 from apps.trading.services.reconcile import Books, books_apply, books_failed
+from apps.trading.services.timeline import database_timeline
 from apps.trading.services.work import work_schedule
 
 log = structlog.get_logger(__name__)
@@ -51,32 +55,51 @@ def connection_reconcile(*, tenant_id: UUID, connection_id: UUID, make_reads: Re
     """Compare one connection with its broker and write down what the books say."""
     with tenant_scope(tenant_id):
         connection = BrokerConnection.objects.get(pk=connection_id)
-        facts = facts_of(connection)
-        started_at = database_now()
+        beginning = _Beginning(
+            facts=facts_of(connection),
+            capabilities=connection_capabilities(connection),
+            started_at=database_now(),
+            timeline=database_timeline(),
+        )
     try:
-        books = _read(make_reads(facts), facts, started_at)
+        books = _read(make_reads(beginning.facts), beginning)
     except BrokerError as error:
-        return _note_failure(tenant_id, connection_id, started_at, error)
+        return _note_failure(tenant_id, connection_id, beginning.started_at, error)
     crash.here("books.read")
-    with tenant_scope(tenant_id):
-        books_apply(connection_id=connection_id, books=books)
-        busy = live_orders(connection_id).exists()
-        _again(connection_id, BUSY_SECONDS if busy else QUIET_SECONDS)
+    try:
+        with tenant_scope(tenant_id):
+            books_apply(connection_id=connection_id, books=books)
+            busy = live_orders(connection_id).exists()
+            _again(connection_id, BUSY_SECONDS if busy else QUIET_SECONDS)
+    except (IntegrityError, DataError, EngineError, ArunError) as error:
+        # Books that cannot be applied must not fail in silence for ever: people are told, and entries stop with age.
+        log.exception("books_not_applied", connection=str(connection_id))
+        unusable = BrokerPayloadError("books", expected="books that fit our records", got=type(error).__name__)
+        return _note_failure(tenant_id, connection_id, beginning.started_at, unusable)
     return Reconciled(complete=books.orders.complete and books.trades.complete)
 
 
-def _read(reads: BrokerReads, facts: ConnectionFacts, started_at: datetime) -> Books:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Beginning:
+    facts: ConnectionFacts
+    capabilities: Capabilities
+    started_at: datetime
+    timeline: str
+
+
+def _read(reads: BrokerReads, beginning: _Beginning) -> Books:
     # In this order: an order's trades are never older than its row, and the shares never older than the trades.
     orders = reads.orders()
     trades = reads.trades()
     return Books(
-        started_at=started_at,
+        started_at=beginning.started_at,
+        timeline=beginning.timeline,
         orders=orders,
         trades=trades,
         positions=reads.positions(),
         holdings=reads.holdings(),
         funds=reads.funds(),
-        capabilities=capabilities_for(facts),
+        capabilities=beginning.capabilities,
     )
 
 

@@ -163,7 +163,9 @@ def _instrument(
         position=None if position is None else _position(position, facts),
         is_enabled=config.is_enabled and instrument.is_active,
         has_working_entry=any(order.side == Side.BUY and order.state not in _UNSETTLED for order in orders),
-        has_working_exit=any(order.side == Side.SELL and order.state not in _UNSETTLED for order in orders),
+        has_working_exit=any(
+            order.side == Side.SELL and order.blocks and order.state not in _UNSETTLED for order in orders
+        ),
         has_unknown_order=any(order.state in _UNSETTLED for order in orders),
         has_unknown_exit=any(
             order.side == Side.SELL and order.state in _UNSETTLED and order.blocks for order in orders
@@ -312,7 +314,8 @@ def _sip_done(terms: CycleTerms) -> frozenset[UUID] | None:
         sip_key(connection_id=str(terms.bot.connection_id), instrument_id=str(config.instrument_id), period=period)
         for config in terms.configs
     ]
-    return frozenset(OrderIntent.objects.filter(intent_key__in=keys).values_list("instrument_id", flat=True))
+    made = OrderIntent.objects.filter(intent_key__in=keys)
+    return frozenset(made.values_list("instrument_id", flat=True))
 
 
 # --- risk -------------------------------------------------------------------------------------------------------------

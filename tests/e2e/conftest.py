@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     # Playwright's synchronous API keeps an event loop in this thread, which Django takes for an async caller.
     before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")

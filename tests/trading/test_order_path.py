@@ -22,6 +22,7 @@ from apps.trading.models import (
     Position,
 )
 from apps.trading.services.intents import command_record
+from apps.trading.sweep import order_needs
 from tests.kit.broker import Weather
 from tests.kit.clock import FakeClock
 from tests.kit.factories.trading import make_entry, make_exit, make_trading_tenant, set_level
@@ -318,7 +319,7 @@ def test_entry_needs_books_that_were_read(asha, broker, execute, state_of) -> No
 
     assert execute(asha, intent) is OrderState.NEW
 
-    assert state_of(asha, intent.pk).state_reason == "books_unread"
+    assert state_of(asha, intent.pk).state_reason == "quarantine"
     assert broker.log == []
 
 
@@ -675,7 +676,11 @@ def test_database_refuses_to_change_history(asha, execute, reconcile, table) -> 
     execute(asha, make_entry(asha))
     reconcile(asha)
 
-    with tenant_scope(asha.tenant_id), pytest.raises((ProgrammingError, InternalError)), transaction.atomic():
+    with (
+        tenant_scope(asha.tenant_id),
+        pytest.raises((ProgrammingError, InternalError), match=r"append-only|permission denied"),
+        transaction.atomic(),
+    ):
         connection.cursor().execute(f'DELETE FROM "{table}"')
 
 
@@ -692,12 +697,140 @@ def test_another_tenants_order_is_not_there(asha, broker, execute, reconcile) ->
     assert broker.log == []
 
 
+def test_order_that_the_broker_has_already_is_not_sent(asha, broker, execute, reconcile, state_of) -> None:
+    """A database restored to a moment before the order left: its row is NEW, and the book shows it."""
+    reconcile(asha)
+    intent = make_entry(asha)
+    from apps.trading.gateway.execute import _place_request
+
+    with tenant_scope(asha.tenant_id):
+        forgotten = OrderIntent.objects.select_related("instrument").get(pk=intent.pk)
+    broker.accept(_place_request(forgotten, broker.reads(None).capabilities()))
+
+    reconcile(asha)
+    execute(asha, intent)
+
+    assert broker.placed == []
+    assert state_of(asha, intent.pk).state == OrderState.FILLED
+
+
+def test_exit_of_another_timeline_waits_for_its_own_books(asha, broker, execute, reconcile, state_of) -> None:
+    reconcile(asha)
+    execute(asha, make_entry(asha))
+    reconcile(asha)
+    with tenant_scope(asha.tenant_id):
+        AccountState.objects.update(timeline="another/1")
+        position = Position.objects.get()
+    order = make_exit(asha, position, quantity=10)
+
+    execute(asha, order)
+
+    assert (state_of(asha, order.pk).state_reason, len(broker.placed)) == ("quarantine", 1)
+
+
+def test_order_shown_with_another_quantity_is_never_absent(asha, broker, execute, reconcile, state_of) -> None:
+    from dataclasses import replace
+
+    reconcile(asha)
+    intent = make_entry(asha)
+    broker.weather, broker.fills_at_once = Weather.REPLY_LOST, False
+    execute(asha, intent)
+    broker.orders_now["B1"] = replace(broker.orders_now["B1"], quantity=9)
+    in_the_past(intent, 3600, "sockets_closed_at")
+
+    reconcile(asha)
+    reconcile(asha)
+
+    found = state_of(asha, intent.pk)
+    assert (found.state, found.absent_books) == (OrderState.UNKNOWN, 0)
+
+
+def test_two_readings_at_the_same_time_are_one_proof(asha, broker, execute, reconcile, state_of) -> None:
+    from apps.brokers.models import BrokerConnection
+
+    with tenant_scope(asha.tenant_id):
+        BrokerConnection.objects.update(book_lag_seconds=5)
+    reconcile(asha)
+    intent = make_entry(asha)
+    broker.weather = Weather.REQUEST_LOST
+    execute(asha, intent)
+    in_the_past(intent, 3600, "sockets_closed_at")
+
+    reconcile(asha)
+    reconcile(asha)
+
+    found = state_of(asha, intent.pk)
+    assert (found.state, found.absent_books) == (OrderState.UNKNOWN, 1)
+
+
+def test_order_of_the_day_that_left_the_book_is_expired_when_no_share_moved(
+    asha, broker, execute, reconcile, state_of
+) -> None:
+    broker.fills_at_once = False
+    reconcile(asha)
+    intent = make_entry(asha)
+    execute(asha, intent)
+    reconcile(asha)
+    broker.orders_now.clear()
+    reconcile(asha)
+    same_day = state_of(asha, intent.pk)
+    in_the_past(intent, 86_400, "created_at", "state_changed_at")
+
+    reconcile(asha)
+
+    assert same_day.state == OrderState.ACCEPTED
+    assert (state_of(asha, intent.pk).state, state_of(asha, intent.pk).state_reason) == (OrderState.EXPIRED, "day_over")
+    with tenant_scope(asha.tenant_id):
+        assert OrderEvent.objects.filter(intent=intent, cause="vanished").count() == 1
+
+
+def test_trade_number_of_another_day_is_another_trade(asha, broker, execute, reconcile) -> None:
+    from dataclasses import replace
+    from datetime import timedelta
+
+    reconcile(asha)
+    execute(asha, make_entry(asha))
+    reconcile(asha)
+    with tenant_scope(asha.tenant_id):
+        position = Position.objects.get()
+    execute(asha, make_exit(asha, position, quantity=10))
+    last = broker.trades_now[-1]
+    broker.trades_now[-1] = replace(last, trade_id="T1", at=last.at + timedelta(days=1))
+
+    reconcile(asha)
+
+    with tenant_scope(asha.tenant_id):
+        assert Fill.objects.filter(trade_id="T1").count() == 2
+        assert Position.objects.get().quantity == 0
+
+
+def test_sale_that_cannot_leave_calls_people_once(asha, broker, execute, reconcile) -> None:
+    reconcile(asha)
+    execute(asha, make_entry(asha))
+    reconcile(asha)
+    with tenant_scope(asha.tenant_id):
+        position = Position.objects.get()
+    order = make_exit(asha, position, quantity=10)
+    broker.book_fails = True
+    execute(asha, order)
+    with tenant_scope(asha.tenant_id):
+        assert not OrderEvent.objects.filter(cause="stuck").exists()
+    in_the_past(order, 31, "created_at")
+
+    execute(asha, order)
+    execute(asha, order)
+
+    with tenant_scope(asha.tenant_id):
+        assert OrderEvent.objects.filter(intent=order, cause="stuck").count() == 1
+
+
 def test_sweeper_finds_what_every_wake_up_missed(asha, broker, execute, reconcile) -> None:
     intent = make_entry(asha)
 
     with tenant_scope(asha.tenant_id):
         kinds = set(WorkItem.objects.filter(object_id=intent.pk).values_list("kind", flat=True))
     assert kinds == {"order"}
+    assert order_needs(tenant_id=asha.tenant_id, intent_id=intent.pk) == (True, [], None)
 
 
 def test_finished_order_leaves_no_work_behind(asha, broker, execute, reconcile) -> None:

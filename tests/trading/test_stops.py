@@ -299,6 +299,7 @@ def test_flatten_tries_again_after_a_refusal(asha, broker, execute, reconcile) -
     broker.weather = Weather.REFUSED
     execute(asha, first)
     broker.weather = Weather.FINE
+    time.sleep(0.6)  # the second try waits half a second
 
     reconcile(asha)
 
@@ -325,6 +326,46 @@ def test_lot_whose_working_exit_ends_unsold_is_flattened_after_all(asha, broker,
 
     with tenant_scope(asha.tenant_id):
         assert OrderIntent.objects.filter(purpose="FLATTEN", state="NEW").count() == 1
+
+
+def test_flatten_of_the_bot_after_one_of_the_account_sells_late_lots(asha, broker, execute, reconcile) -> None:
+    broker.fills_at_once = False
+    reconcile(asha)
+    execute(asha, make_entry(asha))
+    for scope in ("tenant", "bot"):
+        stop = set_level(asha, RunLevel.FLATTEN, scope=scope)
+        stop_run(tenant_id=asha.tenant_id, stop_id=stop.pk)
+    broker.fill("B1", 10)
+    reconcile(asha)
+    with tenant_scope(asha.tenant_id):
+        order = OrderIntent.objects.get(purpose="FLATTEN")
+    broker.fills_at_once = True
+
+    assert execute(asha, order) is OrderState.ACCEPTED
+
+
+@pytest.mark.usefixtures("committed_db")
+def test_drains_at_the_same_time_acknowledge_once() -> None:
+    tenant = make_trading_tenant()
+    stop = set_level(tenant, RunLevel.STOP)
+    faults: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            stop_run(tenant_id=tenant.tenant_id, stop_id=stop.pk)
+        except BaseException as error:  # noqa: BLE001 - the thread's fault is the test's finding
+            faults.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run) for _thread in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+
+    assert faults == []
+    assert acknowledgement(tenant, stop) is not None
 
 
 def test_purchase_that_fills_during_a_flatten_is_sold_too(asha, broker, execute, reconcile) -> None:

@@ -19,6 +19,7 @@ from apps.brokers.port import BrokerReads, Capabilities, ConnectionFacts, Instru
 from apps.brokers.registry import capabilities_for, reads_for
 from apps.brokers.selectors import facts_of
 from apps.brokers.writes import (
+    Accepted,
     BrokerWrites,
     CancelRequest,
     ModifyRequest,
@@ -27,14 +28,14 @@ from apps.brokers.writes import (
     WriteResult,
     writes_for,
 )
-from apps.common import crash
+from apps.common import crash, events
 from apps.common.db import database_now, tenant_scope
 from apps.common.models import WorkItem
 from apps.engine.model.choices import OrderState, OrderType, Product, Side, Validity
 from apps.trading.errors import OrderMovedError, PermitDeniedError
 from apps.trading.gateway.permit import Permit, Sellable, permit_command, permit_order
 from apps.trading.gateway.send import DatabaseAwayError, Sending, answer_record, keep_trying, send
-from apps.trading.models import ClockTimestamp, OrderAttempt, OrderCommand, OrderIntent
+from apps.trading.models import ClockTimestamp, OrderAttempt, OrderCommand, OrderEvent, OrderIntent
 from apps.trading.services.intents import intent_claim, intent_move, intent_note, intent_release
 from apps.trading.services.work import work_schedule
 
@@ -45,6 +46,10 @@ MARKET_PROTECTION_PERCENT = Decimal(2)
 
 RETRY_SECONDS = 1.0
 """Pause before an order that provably did not leave is tried anew, within its own time."""
+
+
+STUCK_EXIT_SECONDS = 30
+"""How long a sale may wait for a passing reason before people are called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,9 @@ def command_execute(*, tenant_id: UUID, command_id: UUID, make_broker: BrokerMak
         if command is None:
             return None
         if command.state == OrderCommand.State.SENDING:
+            OrderAttempt.objects.filter(command=command, outcome=OrderAttempt.Outcome.OPEN).update(
+                outcome=OrderAttempt.Outcome.UNKNOWN
+            )
             return _command_move(command, OrderCommand.State.UNKNOWN, "its sender was lost")
         facts = facts_of(command.intent.connection)
         try:
@@ -174,6 +182,8 @@ def _end_or_release(intent: OrderIntent, denied: PermitDeniedError) -> None:
     """Write a denial down under this caller's own claim; whoever took the order meanwhile goes on undisturbed."""
     try:
         with tenant_scope(intent.tenant_id):
+            if intent.side == Side.SELL:
+                _tell_of_stuck_exit(intent, denied)
             if denied.is_final:
                 intent_move(intent, OrderState.DEAD, cause=denied.code, text=denied.message, data=denied.data)
             else:
@@ -181,6 +191,22 @@ def _end_or_release(intent: OrderIntent, denied: PermitDeniedError) -> None:
                 intent_release(intent, after_seconds=denied.retry_seconds)
     except OrderMovedError:
         log.info("order_moved", intent=str(intent.pk), denied=denied.code)
+
+
+def _tell_of_stuck_exit(intent: OrderIntent, denied: PermitDeniedError) -> None:
+    """Call people when a sale cannot leave: at the end of its time, or when a passing reason does not pass."""
+    is_stuck = database_now() > intent.created_at + timedelta(seconds=STUCK_EXIT_SECONDS)
+    waits_for_market = denied.code in {"market_closed", "stopped"}
+    if waits_for_market or not (is_stuck or denied.code == "expired"):
+        return
+    if OrderEvent.objects.filter(intent=intent, cause="stuck").exists():
+        return
+    intent_note(intent, "stuck", {"why": denied.code})
+    events.publish(
+        "Alarm",
+        tenant_id=intent.tenant_id,
+        data={"kind": "EXIT_STUCK", "intent": str(intent.pk), "instrument": str(intent.instrument_id)},
+    )
 
 
 def _note_once(intent: OrderIntent, denied: PermitDeniedError) -> None:
@@ -196,6 +222,8 @@ def _take_permit_back(intent: OrderIntent) -> None:
     with tenant_scope(intent.tenant_id):
         now = OrderIntent.objects.get(pk=intent.pk)
         attempt = OrderAttempt.objects.filter(intent=now, kind="PLACE", fence=intent.fence).first()
+        if attempt is None and now.fence == intent.fence and now.state == OrderState.NEW:
+            intent_release(now, after_seconds=RETRY_SECONDS)  # the commit did not take: nothing holds the order
         if attempt is None or now.fence != intent.fence or now.state != OrderState.SENDING:
             return
         attempt.outcome = OrderAttempt.Outcome.NOT_SENT
@@ -230,6 +258,10 @@ def _write_order_down(sending: Sending, result: WriteResult) -> OrderState:
             # Somebody declared it unknown while we waited. The answer stays as evidence; the book decides.
             intent_note(intent, "late_answer", {"outcome": str(outcome)})
             OrderIntent.objects.filter(pk=intent.pk, sockets_closed_at=None).update(sockets_closed_at=ClockTimestamp())
+            if isinstance(result, Accepted):
+                OrderIntent.objects.filter(pk=intent.pk, broker_order_id="").update(
+                    broker_order_id=result.broker_order_id
+                )
             work_schedule(WorkItem.Kind.RECONCILE, intent.connection_id)
             return OrderState(intent.state)
         _apply_outcome(intent, outcome, sending, result)

@@ -70,6 +70,11 @@ def permit_order(intent: OrderIntent, *, sellable: Sellable | None) -> Permit:
     """
     asked_at = time.monotonic()
     account = AccountState.objects.select_for_update().filter(connection_id=intent.connection_id).first()
+    if intent.broker_order_id:
+        raise PermitDeniedError("already_at_broker", "the broker has this order already", is_final=False)
+    if account is None or account.timeline != database_timeline():
+        # A restore or failover may have forgotten orders: nothing is sent before this account's own fresh books.
+        raise PermitDeniedError("quarantine", "the account is being compared with the broker", is_final=False)
     if clock.now() >= intent.expires_at:
         raise PermitDeniedError("expired", "the order's time ran out before it could be sent", is_final=True)
     check_run_level(intent)
@@ -182,7 +187,7 @@ def _check_market(intent: OrderIntent) -> None:
 def _check_entry(intent: OrderIntent, account: AccountState | None) -> None:
     if account is None or account.cash is None or account.reconciled_at is None:
         raise PermitDeniedError("books_unread", "the account's books were never read", is_final=False)
-    if account.is_quarantined or account.timeline != database_timeline():
+    if account.is_quarantined:
         raise PermitDeniedError("quarantine", "the account is being compared with the broker", is_final=False)
     age = (database_now() - account.reconciled_at).total_seconds()
     if age > BOOKS_MAX_AGE_SECONDS:
@@ -192,9 +197,10 @@ def _check_entry(intent: OrderIntent, account: AccountState | None) -> None:
     ).first()
     if freeze is not None:
         raise PermitDeniedError("frozen", freeze.get_reason_display(), is_final=True)
-    if Position.objects.filter(
+    lots = Position.objects.filter(
         connection_id=intent.connection_id, instrument_id=intent.instrument_id, closed_at=None
-    ).exists():
+    )
+    if intent.purpose != Purpose.SIP and lots.exists():
         raise PermitDeniedError("already_held", "the instrument is held already", is_final=True)
     held = cash_reserved(intent.connection_id, cash_read_at=account.cash_read_at, besides=[intent.pk])
     if account.cash - held < intent.reserved_cash:

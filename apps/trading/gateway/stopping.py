@@ -42,7 +42,7 @@ def stop_run(*, tenant_id: UUID, stop_id: UUID) -> bool:
     if level is RunLevel.REVOKE and not _end_sessions(tenant_id, sessions):
         _escalate_when_late(tenant_id, stop_id, DrainResult(is_drained=False))
         return False
-    if level is RunLevel.RUNNING:
+    if level is not RunLevel.REVOKE:
         _open_sessions(tenant_id, sessions)
     result = _drain(tenant_id, stop_id)
     if not result.is_drained:
@@ -65,6 +65,8 @@ def _drain(tenant_id: UUID, stop_id: UUID) -> DrainResult:
 def _escalate_when_late(tenant_id: UUID, stop_id: UUID, result: DrainResult) -> None:
     """After ARUN_STOP_ESCALATION_SECONDS: say so, and kill the processes that cannot be vouched for."""
     with tenant_scope(tenant_id):
+        if StopAcknowledgement.objects.filter(stop_id=stop_id).exists():
+            return
         stop = StopRequest.objects.get(pk=stop_id)
         age = database_now() - stop.requested_at
         is_late = age > timedelta(seconds=settings.ARUN_STOP_ESCALATION_SECONDS)
@@ -93,7 +95,7 @@ def _sessions_of(stop: StopRequest) -> list[ConnectionFacts]:
         return []
     ids = bots_in_scope(stop.scope, stop.scope_id).values("connection_id")
     connections = BrokerConnection.objects.filter(pk__in=ids)
-    if stop.level == RunLevel.RUNNING:
+    if stop.level != RunLevel.REVOKE:
         connections = connections.filter(session_state=SessionState.EXPIRED)
     return [facts_of(connection) for connection in connections]
 
@@ -106,7 +108,7 @@ def _end_sessions(tenant_id: UUID, sessions: list[ConnectionFacts]) -> bool:
         except BrokerError as error:
             log.warning("session_not_ended", connection=str(facts.connection_id), code=error.code)
             return False
-        if status is SessionStatus.ALIVE:
+        if status is not SessionStatus.EXPIRED:
             return False
         _note_session(tenant_id, facts, SessionState.EXPIRED, "Ended by you.")
     return True

@@ -497,7 +497,13 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "absent_books",
-                    models.PositiveSmallIntegerField(default=0, help_text="Complete books begun after W without it."),
+                    models.PositiveSmallIntegerField(
+                        default=0, help_text="Complete books begun after W + V without it."
+                    ),
+                ),
+                (
+                    "absent_book_at",
+                    models.DateTimeField(null=True, help_text="When the last of them was begun, database time."),
                 ),
                 (
                     "blocks",
@@ -812,6 +818,10 @@ class Migration(migrations.Migration):
                 ("price", models.DecimalField(decimal_places=4, max_digits=18)),
                 ("charges", models.DecimalField(decimal_places=4, max_digits=18)),
                 ("traded_at", models.DateTimeField()),
+                (
+                    "traded_on",
+                    models.DateField(help_text="The exchange's date: trade numbers start again each day."),
+                ),
                 ("booked_at", models.DateTimeField(db_default=apps.trading.models.ClockTimestamp())),
                 (
                     "connection",
@@ -1357,7 +1367,9 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="fill",
-            constraint=models.UniqueConstraint(fields=("broker", "account_ref", "trade_id"), name="fill_once"),
+            constraint=models.UniqueConstraint(
+                fields=("broker", "account_ref", "instrument", "traded_on", "trade_id"), name="fill_once"
+            ),
         ),
         migrations.AddConstraint(
             model_name="fill",

@@ -10,6 +10,7 @@ from apps.common import events
 from apps.common.ids import uuid7
 from apps.engine.execution import folding
 from apps.engine.model.choices import Side
+from apps.market import calendar
 from apps.trading.models import Fill, OrderIntent, Position
 from apps.trading.services.levels import levels_refresh
 
@@ -25,10 +26,20 @@ class Booked:
 def fill_book(*, intent: OrderIntent, trade: BrokerFill, charges: Decimal) -> Booked | None:
     """Book one trade of the broker's trade book; None when it is booked already.
 
-    The caller holds the account's row lock, which serializes the fold of its positions.
+    The caller holds the account's row lock, which serializes the fold of its positions. A trade number that is known
+    with other terms breaks the table's constraint and raises IntegrityError: the caller sets the trade aside.
     """
     account = intent.connection
-    if Fill.objects.filter(broker=account.broker, account_ref=account.account_ref, trade_id=trade.trade_id).exists():
+    traded_on = calendar.trading_date(trade.instrument.exchange, trade.at)
+    same = Fill.objects.filter(
+        intent=intent,
+        traded_on=traded_on,
+        trade_id=trade.trade_id,
+        side=trade.side,
+        quantity=trade.quantity,
+        price=trade.price,
+    )
+    if same.exists():
         return None
     position = _position_of(intent, trade)
     fill = Fill(
@@ -46,6 +57,7 @@ def fill_book(*, intent: OrderIntent, trade: BrokerFill, charges: Decimal) -> Bo
         price=trade.price,
         charges=charges,
         traded_at=trade.at,
+        traded_on=traded_on,
     )
     fill.save(force_insert=True)
     position_fold(position)
@@ -71,7 +83,7 @@ def position_fold(position: Position) -> Position:
     fills = Fill.objects.filter(position=position).order_by("traded_at", "trade_id")
     folded = folding.fold_fills(
         folding.Fill(
-            trade_id=fill.trade_id,
+            trade_id=f"{fill.traded_on}/{fill.trade_id}",  # numbers start again each day
             side=Side(fill.side),
             quantity=fill.quantity,
             price=fill.price,

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import F, Q
 
 from apps.brokers.choices import SessionState
@@ -30,13 +30,14 @@ from apps.brokers.port import (
 from apps.brokers.port import (
     Position as BrokerPosition,
 )
+from apps.brokers.selectors import connection_capabilities
 from apps.brokers.services import connection_note_session
 from apps.common import clock, events
 from apps.common.db import database_now
 from apps.engine.errors import InvalidFillError
 from apps.engine.execution.charges import charges_for
 from apps.engine.execution.states import state_after
-from apps.engine.model.choices import Observation, OrderState, Purpose, RunLevel, Side
+from apps.engine.model.choices import Observation, OrderState, Purpose, RunLevel, Side, Validity
 from apps.market import calendar
 from apps.market.models import Instrument
 from apps.trading.models import (
@@ -45,6 +46,7 @@ from apps.trading.models import (
     BookRead,
     ClockTimestamp,
     EntryFreeze,
+    Fill,
     InstrumentConfig,
     OrderAttempt,
     OrderCommand,
@@ -70,7 +72,12 @@ PARK_AFTER_SECONDS = 60
 """Past W and V: how much longer the books may fail to settle an order before people are called."""
 
 FLATTEN_TRIES = 10
-"""Flattening orders made for one lot before people are called."""
+"""Flattening orders made for one lot before people are called; they go on being made."""
+
+FLATTEN_PAUSE_SECONDS = 0.5
+"""Pause before the second flattening order of a lot; each later one waits twice as long."""
+
+FLATTEN_LONGEST_PAUSE_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +91,17 @@ class Books:
     holdings: Sequence[Holding]
     funds: Funds
     capabilities: Capabilities
+    timeline: str
+    """PostgreSQL's history when the reading began: books of another one do not vouch for this one's orders."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Matched:
+    """The book's rows and our orders, laid side by side."""
+
+    pairs: tuple[tuple[OrderIntent, BrokerOrder], ...]
+    shown: frozenset[UUID]
+    """Every order of ours that the book shows in any form; none of these is absent."""
 
 
 def books_apply(*, connection_id: UUID, books: Books) -> None:
@@ -91,19 +109,19 @@ def books_apply(*, connection_id: UUID, books: Books) -> None:
     connection = BrokerConnection.objects.get(pk=connection_id)
     account = account_lock(connection)
     _keep_evidence(connection, books)
-    seen = _match(connection, books.orders.rows)
-    for intent, row in seen:
-        _meet(intent, row)
+    matched = _match(connection, books.orders.rows)
+    for intent, row in matched.pairs:
+        _meet(intent, row, books)
     _book_trades(connection, books)
-    for intent, row in seen:
+    for intent, row in matched.pairs:
         _advance(intent, row)
-    found = {intent.pk for intent, _row in seen}
-    for intent in OrderIntent.objects.filter(
-        connection=connection, state__in=[OrderState.UNKNOWN, OrderState.PARKED]
-    ).exclude(pk__in=found):
+    not_shown = OrderIntent.objects.filter(connection=connection).exclude(pk__in=matched.shown)
+    for intent in not_shown.filter(state__in=[OrderState.UNKNOWN, OrderState.PARKED]).select_related("instrument"):
         _judge_absent(intent, books, connection)
+    for intent in not_shown.filter(state__in=[OrderState.ACCEPTED, OrderState.PARTIAL]).select_related("instrument"):
+        _judge_vanished(intent, books, connection)
     for intent in OrderIntent.objects.filter(connection=connection, state=OrderState.UNKNOWN):
-        _park_if_late(intent, books.capabilities, connection)
+        _park_if_late(intent, books.capabilities)
     if account.reconciled_at is None or books.started_at > account.reconciled_at:
         _compare_positions(connection, books)  # an older reading says nothing about shares any more
     _flatten_again(connection)
@@ -136,12 +154,9 @@ def books_failed(*, connection_id: UUID, failure: str, session_expired: bool) ->
     AccountState.objects.filter(pk=account.pk).update(failure=failure[:300])
     if session_expired:
         _session_seen(connection, SessionState.EXPIRED, failure)
-    from apps.brokers.registry import capabilities_for
-    from apps.brokers.selectors import facts_of
-
-    capabilities = capabilities_for(facts_of(connection))
+    capabilities = connection_capabilities(connection)
     for intent in OrderIntent.objects.filter(connection=connection, state=OrderState.UNKNOWN):
-        _park_if_late(intent, capabilities, connection)
+        _park_if_late(intent, capabilities)
 
 
 def account_lock(connection: BrokerConnection) -> AccountState:
@@ -156,7 +171,7 @@ def account_lock(connection: BrokerConnection) -> AccountState:
 # --- orders -----------------------------------------------------------------------------------------------------------
 
 
-def _match(connection: BrokerConnection, rows: Sequence[BrokerOrder]) -> list[tuple[OrderIntent, BrokerOrder]]:
+def _match(connection: BrokerConnection, rows: Sequence[BrokerOrder]) -> _Matched:
     tags = {tag for row in rows for tag in row.client_order_ids}
     ids = {row.broker_order_id for row in rows}
     intents = OrderIntent.objects.filter(
@@ -165,17 +180,22 @@ def _match(connection: BrokerConnection, rows: Sequence[BrokerOrder]) -> list[tu
     by_tag = {intent.client_order_id: intent for intent in intents}
     by_id = {intent.broker_order_id: intent for intent in intents if intent.broker_order_id}
     pairs: dict[UUID, tuple[OrderIntent, BrokerOrder]] = {}
+    shown: set[UUID] = set()
     for row in rows:
         intent = next((by_tag[tag] for tag in row.client_order_ids if tag in by_tag), by_id.get(row.broker_order_id))
         if intent is None:
             _stranger(connection, row)
-        elif intent.pk in pairs and pairs[intent.pk][1].broker_order_id != row.broker_order_id:
+            continue
+        shown.add(intent.pk)
+        if intent.is_final and intent.filled_quantity == row.filled_quantity:
+            continue  # settled, and nothing new about it
+        if intent.pk in pairs and pairs[intent.pk][1].broker_order_id != row.broker_order_id:
             _two_orders(intent, row)
         elif not _same_order(intent, row):
             _other_order(intent, row)
         else:
             pairs[intent.pk] = (intent, row)
-    return list(pairs.values())
+    return _Matched(pairs=tuple(pairs.values()), shown=frozenset(shown))
 
 
 def _same_order(intent: OrderIntent, row: BrokerOrder) -> bool:
@@ -183,8 +203,15 @@ def _same_order(intent: OrderIntent, row: BrokerOrder) -> bool:
     return row.instrument == instrument and row.side == intent.side and row.quantity == intent.quantity
 
 
-def _meet(intent: OrderIntent, row: BrokerOrder) -> None:
+def _meet(intent: OrderIntent, row: BrokerOrder, books: Books) -> None:
     """Note the broker's name of the order and its filled quantity, which never falls; wake a DEAD one."""
+    if intent.state == OrderState.NEW and _take(intent):
+        # The broker has what our row says was never sent: this database is older than the order.
+        intent_move(intent, OrderState.DEAD, cause="sent_before_restore", text="the broker had this order already")
+    if intent.state != OrderState.SENDING:
+        OrderAttempt.objects.filter(intent=intent, kind="PLACE", closed_at=None).update(
+            closed_at=books.started_at, outcome=OrderAttempt.Outcome.ACCEPTED
+        )
     changes: dict[str, object] = {}
     if not intent.broker_order_id:
         changes["broker_order_id"] = row.broker_order_id
@@ -282,6 +309,7 @@ def _is_being_sold(intent: OrderIntent) -> bool:
         instrument_id=intent.instrument_id,
         side=Side.SELL,
         state__in=LIVE_STATES,
+        blocks=True,
     ).exists()
 
 
@@ -311,13 +339,17 @@ def _judge_absent(intent: OrderIntent, books: Books, connection: BrokerConnectio
         _note_once(intent, "ambiguous", {"why": "the book shows orders without a tag that could be this one"})
         return
     if intent.side == Side.SELL:
-        _release_doubtful_exit(intent, books)
+        _release_doubtful_exit(intent, books, connection)
     if intent.state != OrderState.UNKNOWN:
         return
     closed_at = intent.sockets_closed_at or _closing_of(intent)
-    if closed_at is None or books.started_at < closed_at + timedelta(seconds=_late_by(books.capabilities, connection)):
+    lag = timedelta(seconds=books.capabilities.book_lag_seconds)
+    late_by = timedelta(seconds=books.capabilities.late_acceptance_seconds)
+    if closed_at is None or books.started_at < closed_at + late_by + lag:
         return
-    OrderIntent.objects.filter(pk=intent.pk).update(absent_books=F("absent_books") + 1)
+    if intent.absent_book_at is not None and books.started_at < intent.absent_book_at + lag:
+        return  # two readings at the same time are one
+    OrderIntent.objects.filter(pk=intent.pk).update(absent_books=F("absent_books") + 1, absent_book_at=books.started_at)
     intent.refresh_from_db()
     intent_note(intent, "absent", {"book_started_at": books.started_at.isoformat(), "count": intent.absent_books})
     if intent.absent_books >= BOOKS_TO_PROVE_ABSENCE and _take(intent):
@@ -329,10 +361,39 @@ def _judge_absent(intent: OrderIntent, books: Books, connection: BrokerConnectio
         )
 
 
-def _late_by(capabilities: Capabilities, connection: BrokerConnection) -> float:
-    """W: seconds after the closing of our socket in which the broker may still accept the request."""
-    own = connection.late_acceptance_seconds
-    return float(capabilities.late_acceptance_seconds if own is None else own)
+def _judge_vanished(intent: OrderIntent, books: Books, connection: BrokerConnection) -> None:
+    """An order the broker had taken is not in its book: over with its day if no share moved, else a case for people."""
+    lag = timedelta(seconds=books.capabilities.book_lag_seconds)
+    if not (books.orders.complete and books.trades.complete) or books.started_at < intent.state_changed_at + lag:
+        return
+    instrument = InstrumentRef(intent.instrument.exchange, intent.instrument.tradingsymbol)
+    shares_agree = held_quantity(instrument, books.positions, books.holdings) == _expected_shares(
+        connection, intent.instrument_id
+    )
+    if _is_day_over(intent) and intent.validity == Validity.DAY and shares_agree and _take(intent):
+        intent_move(intent, OrderState.EXPIRED, cause="day_over", text="its day ended and no share moved")
+        return
+    if not OrderEvent.objects.filter(intent=intent, cause="vanished").exists():
+        intent_note(intent, "vanished", {"book_started_at": books.started_at.isoformat()})
+        _alarm(intent, EntryFreeze.Reason.UNKNOWN_ORDER, {"why": "it left the broker's book without an end"})
+
+
+def _expected_shares(connection: BrokerConnection, instrument_id: UUID) -> int:
+    lots = Position.objects.filter(connection=connection, instrument_id=instrument_id, closed_at=None)
+    held = int(sum(lots.values_list("quantity", flat=True)))
+    return held + _baseline(connection.pk, instrument_id)
+
+
+def _baseline(connection_id: UUID, instrument_id: UUID) -> int:
+    """Return the customer's own shares of the instrument."""
+    configs = InstrumentConfig.objects.filter(connection_id=connection_id, instrument_id=instrument_id)
+    return int(sum(configs.values_list("baseline_quantity", flat=True)))
+
+
+def _is_day_over(intent: OrderIntent) -> bool:
+    exchange = intent.instrument.exchange
+    made_at = clock.now() - (database_now() - intent.created_at)  # business time, which may be shifted
+    return calendar.trading_date(exchange, clock.now()) > calendar.trading_date(exchange, made_at)
 
 
 def _closing_of(intent: OrderIntent) -> datetime | None:
@@ -369,7 +430,7 @@ def _may_be_one_of(intent: OrderIntent, rows: Sequence[BrokerOrder]) -> bool:
     )
 
 
-def _release_doubtful_exit(intent: OrderIntent, books: Books) -> None:
+def _release_doubtful_exit(intent: OrderIntent, books: Books, connection: BrokerConnection) -> None:
     """Let one more exit be made while this one is in doubt, where the broker refuses to sell what is not there."""
     if not intent.blocks or intent.unknown_since is None or not books.capabilities.oversell_refused:
         return
@@ -377,8 +438,9 @@ def _release_doubtful_exit(intent: OrderIntent, books: Books) -> None:
         return
     instrument = InstrumentRef(intent.instrument.exchange, intent.instrument.tradingsymbol)
     position = Position.objects.get(pk=intent.position_id)
-    if sellable_quantity(instrument, books.positions, books.holdings) < position.quantity:
-        return
+    baseline = _baseline(connection.pk, intent.instrument_id)
+    if baseline or sellable_quantity(instrument, books.positions, books.holdings) != position.quantity:
+        return  # where the customer holds shares of their own, a refusal to oversell protects nothing
     intent_note(intent, "exit_absent", {"book_started_at": books.started_at.isoformat()})
     earlier = OrderEvent.objects.filter(intent=intent, cause="exit_absent").count()
     if earlier >= BOOKS_TO_PROVE_ABSENCE:
@@ -386,16 +448,13 @@ def _release_doubtful_exit(intent: OrderIntent, books: Books) -> None:
         intent_note(intent, "exit_released", {})
 
 
-def _park_if_late(intent: OrderIntent, capabilities: Capabilities, connection: BrokerConnection) -> None:
+def _park_if_late(intent: OrderIntent, capabilities: Capabilities) -> None:
     """Call people when the books cannot settle an order in the time they are given, or the broker's day is over."""
     if intent.unknown_since is None:
         return
-    patience = _late_by(capabilities, connection) + capabilities.book_lag_seconds + PARK_AFTER_SECONDS
-    exchange = intent.instrument.exchange
-    now = database_now()
-    made_at = clock.now() - (now - intent.created_at)  # business time, which may be shifted from the database's
-    day_over = calendar.trading_date(exchange, clock.now()) > calendar.trading_date(exchange, made_at)
-    too_late = now > intent.unknown_since + timedelta(seconds=patience)
+    patience = capabilities.late_acceptance_seconds + 2 * capabilities.book_lag_seconds + PARK_AFTER_SECONDS
+    day_over = _is_day_over(intent)
+    too_late = database_now() > intent.unknown_since + timedelta(seconds=patience)
     if (day_over or too_late) and _take(intent):
         intent_move(
             intent,
@@ -484,9 +543,16 @@ def _book_trades(connection: BrokerConnection, books: Books) -> None:
             "bot__connection", "bot__parameters", "connection", "instrument"
         )
     }
+    booked_already = set(
+        Fill.objects.filter(intent__in=list(intents.values())).values_list(
+            "intent_id", "trade_id", "side", "quantity", "price"
+        )
+    )
     for trade in sorted(books.trades.rows, key=lambda trade: (trade.at, trade.trade_id)):
         intent = intents.get(trade.broker_order_id)
         if intent is None or trade.side != intent.side:
+            continue
+        if (intent.pk, trade.trade_id, str(trade.side), trade.quantity, trade.price) in booked_already:
             continue
         charges = trade.charges
         if charges is None:
@@ -507,8 +573,8 @@ def _book(intent: OrderIntent, trade: BrokerFill, charges: Decimal) -> Booked | 
     try:
         with transaction.atomic():
             return fill_book(intent=intent, trade=trade, charges=charges)
-    except InvalidFillError as error:
-        _note_once(intent, f"unbookable_{trade.trade_id}"[:40], {"trade": trade.trade_id, "why": error.message})
+    except (InvalidFillError, DatabaseError) as error:
+        _note_once(intent, f"unbookable_{trade.trade_id}"[:40], {"trade": trade.trade_id, "why": str(error)[:200]})
         _alarm(intent, EntryFreeze.Reason.POSITION_DIFFERS, {"trade": trade.trade_id})
         return None
 
@@ -531,11 +597,11 @@ def _flatten_again(connection: BrokerConnection) -> None:
         exits = OrderIntent.objects.filter(position=position, side=Side.SELL)
         if exits.filter(state__in=LIVE_STATES, blocks=True).exists():
             continue
-        tries = exits.filter(purpose=Purpose.FLATTEN).exclude(state=OrderState.DEAD).order_by("-created_at")
-        last = tries.first()
-        if last is not None and tries.count() >= FLATTEN_TRIES:
-            _alarm_unsold(last)
-        else:
+        tries = list(exits.filter(purpose=Purpose.FLATTEN).exclude(state=OrderState.DEAD).order_by("-created_at"))
+        if tries and len(tries) % FLATTEN_TRIES == 0:
+            _alarm_unsold(tries[0])
+        pause = min(FLATTEN_PAUSE_SECONDS * 2 ** max(0, len(tries) - 1), FLATTEN_LONGEST_PAUSE_SECONDS)
+        if not tries or database_now() > tries[0].state_changed_at + timedelta(seconds=pause):
             flatten_position(position)
 
 
@@ -586,8 +652,8 @@ def _write_account(account: AccountState, books: Books) -> None:
     if account.cash_read_at is None or books.started_at > account.cash_read_at:
         values |= {"cash": Decimal(books.funds.deployable), "cash_read_at": books.started_at}
     is_newest = account.reconciled_at is None or books.started_at > account.reconciled_at
-    if complete and is_newest:
-        values |= {"reconciled_at": books.started_at, "is_quarantined": False, "timeline": database_timeline()}
+    if complete and is_newest and books.timeline == database_timeline():
+        values |= {"reconciled_at": books.started_at, "is_quarantined": False, "timeline": books.timeline}
     AccountState.objects.filter(pk=account.pk).update(**values)
 
 

@@ -125,6 +125,8 @@ def stop_drain(stop_id: UUID) -> DrainResult:
         return DrainResult(is_drained=True)
     if not _lock_alone(stop):
         return DrainResult(is_drained=False, waiting_for=("a send that is handing over",))
+    if StopAcknowledgement.objects.filter(stop=stop).exists():
+        return DrainResult(is_drained=True)  # another drain was first
     superseding = _superseding_epoch(stop)
     if superseding is not None:
         _acknowledge(stop, in_flight=[], cancelled=[], flattening=[], superseded_by=superseding)
@@ -149,13 +151,11 @@ def stop_escalate(*, stop_id: UUID, step: str, data: Mapping[str, object]) -> No
 
 def flatten_position(position: Position) -> OrderIntent | None:
     """Sell a lot under the flatten order in force for it; None when there is none, or a sale is under way."""
-    stop_id = next(
-        (scope.stop_id for scope in scope_levels(position.bot) if scope.level is RunLevel.FLATTEN and scope.stop_id),
-        None,
-    )
-    if stop_id is None or position.quantity <= 0:
+    orders = [scope for scope in scope_levels(position.bot) if scope.level is RunLevel.FLATTEN and scope.stop_id]
+    if not orders or position.quantity <= 0:
         return None
-    return _flatten_intent(StopRequest.objects.get(pk=stop_id), position)
+    newest = max(orders, key=lambda scope: scope.epoch)  # an older one is held back by a newer one
+    return _flatten_intent(StopRequest.objects.get(pk=newest.stop_id), position)
 
 
 # --- the proof --------------------------------------------------------------------------------------------------------
@@ -205,7 +205,10 @@ def _on_their_way(stop: StopRequest) -> list[dict[str, object]]:
     """Return every attempt that is open and every order whose outcome is unknown: all of them may still fill."""
     lines = [_attempt_line(attempt) for attempt in open_attempts(stop.scope, stop.scope_id)]
     listed = {line["intent"] for line in lines}
-    doubtful = orders_in_scope(stop.scope, stop.scope_id).filter(state__in=[OrderState.UNKNOWN, OrderState.PARKED])
+    states = [OrderState.UNKNOWN, OrderState.PARKED]
+    if stop.level == RunLevel.REVOKE:  # not even a cancel can leave: whatever works at the broker goes on working
+        states += [OrderState.ACCEPTED, OrderState.PARTIAL]
+    doubtful = orders_in_scope(stop.scope, stop.scope_id).filter(state__in=states)
     unheard = [intent for intent in doubtful.select_related("instrument") if str(intent.pk) not in listed]
     return lines + [{**_order_line(intent), "kind": "PLACE", "sent": True} for intent in unheard]
 

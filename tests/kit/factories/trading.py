@@ -65,6 +65,7 @@ def make_trading_tenant(
             venue="SIM",
             account_ref=f"acc-{uuid4().hex[:8]}",
             opening_cash=Decimal(100000),
+            book_lag_seconds=0,
         )
         bot = bot_create(
             connection=connection,

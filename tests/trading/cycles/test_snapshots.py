@@ -94,6 +94,7 @@ def book(
             price=Decimal(price),
             charges=Decimal(charges),
             traded_at=at,
+            traded_on=at.date(),
         )
 
 
