@@ -1,10 +1,14 @@
 """Celery shells of the order path. They carry ids only; what is to be done stands in PostgreSQL."""
 
+import contextlib
+from collections.abc import Iterator
 from uuid import UUID
 
 from celery import shared_task
 
 from apps.common import logs
+from apps.common.keys import tenant_key
+from apps.common.locks import LockHeldError, LockUnavailableError, RedisLock
 from apps.common.models import WorkItem
 from apps.trading import reconciler
 from apps.trading import sweep as sweeper
@@ -12,6 +16,7 @@ from apps.trading.gateway import execute, stopping
 
 ORDERS = {"queue": "orders", "ignore_result": True}
 RECONCILE = {"queue": "reconcile", "ignore_result": True}
+RECONCILE_LOCK_SECONDS = 20.0  # a killed reader must not keep others away for long; two readers at once are harmless
 
 
 @shared_task(name="trading.execute_order", **ORDERS)
@@ -37,9 +42,28 @@ def run_stop(tenant_id: str, stop_id: str) -> None:
 
 @shared_task(name="trading.reconcile_connection", **RECONCILE)
 def reconcile_connection(tenant_id: str, connection_id: str) -> None:
-    """Compare one connection with its broker."""
+    """Compare one connection with its broker, one reading at a time: a second one would only take a thread."""
+    tenant, connection = UUID(tenant_id), UUID(connection_id)
     with logs.bind(tenant_id=tenant_id, connection_id=connection_id):
-        reconciler.connection_reconcile(tenant_id=UUID(tenant_id), connection_id=UUID(connection_id))
+        lock = RedisLock(tenant_key(tenant, "reconcile", connection), ttl_seconds=RECONCILE_LOCK_SECONDS)
+        with contextlib.suppress(LockHeldError), _saving_work(lock):
+            reconciler.connection_reconcile(tenant_id=tenant, connection_id=connection)
+
+
+@contextlib.contextmanager
+def _saving_work(lock: RedisLock) -> Iterator[None]:
+    """Hold the lock for the block; without Redis the block runs all the same, for the lock only saves work."""
+    try:
+        if not lock.acquire():
+            raise LockHeldError("the connection is being read")
+    except LockUnavailableError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        with contextlib.suppress(LockUnavailableError):
+            lock.release()
 
 
 @shared_task(name="trading.sweep", expires=5, **ORDERS)
