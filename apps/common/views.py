@@ -29,7 +29,10 @@ def ready(request: HttpRequest) -> JsonResponse:
         "status": "ready" if is_ready else "not_ready",
         "components": {part.name: {"ok": part.is_seen, "age_seconds": part.age_seconds} for part in parts},
     }
-    return JsonResponse(body, status=200 if is_ready else _UNAVAILABLE)
+    response = JsonResponse(body, status=200 if is_ready else _UNAVAILABLE)
+    # A part that is still starting is news for the prober, not an error of this process: Django must not log it as one.
+    response._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001
+    return response
 
 
 @require_safe

@@ -9,6 +9,7 @@ from apps.common import clock as business_clock
 from apps.common.db import tenant_scope
 from apps.common.models import WorkItem
 from apps.engine.model.choices import Observation, OrderState, RunLevel
+from apps.market.models import Instrument
 from apps.trading.gateway.execute import command_execute
 from apps.trading.models import (
     AccountState,
@@ -321,6 +322,24 @@ def test_entry_needs_books_that_were_read(asha, broker, execute, state_of) -> No
 
     assert state_of(asha, intent.pk).state_reason == "quarantine"
     assert broker.log == []
+
+
+def test_entry_on_a_closed_market_dies_and_a_sale_waits_for_it(asha, broker, execute, reconcile, state_of) -> None:
+    reconcile(asha)
+    execute(asha, make_entry(asha))
+    reconcile(asha)
+    with tenant_scope(asha.tenant_id):
+        position = Position.objects.get()
+    order = make_exit(asha, position, quantity=10)
+    Instrument.objects.filter(pk=asha.instrument_id).update(exchange="NSE", is_simulated=False)
+
+    execute(asha, order)
+    entry = make_entry(asha, candle=9)
+    execute(asha, entry)
+
+    assert (state_of(asha, order.pk).state, state_of(asha, order.pk).state_reason) == (OrderState.NEW, "market_closed")
+    assert (state_of(asha, entry.pk).state, state_of(asha, entry.pk).state_reason) == (OrderState.DEAD, "market_closed")
+    assert len(broker.placed) == 1
 
 
 def test_entry_with_old_books_waits(asha, broker, execute, reconcile, state_of) -> None:
