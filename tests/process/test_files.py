@@ -47,7 +47,18 @@ def test_development_and_production_install_the_same_versions():
 
 
 # Used where they happen to be installed, and done without where they are not.
-OPTIONAL = {"setuptools", "pip", "coverage", "greenlet", "rich", "pygments"}
+OPTIONAL = {
+    "setuptools",
+    "pip",
+    "coverage",
+    "greenlet",
+    "rich",
+    "pygments",
+    "attrs",
+    "pyyaml",
+    "inflection",
+    "uritemplate",
+}
 # What the processes of the Procfile load, some of it by name from a string.
 LOADED = """
 import importlib, json, pkgutil, sys
