@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -33,6 +32,7 @@ from apps.brokers.writes import (
     WriteRequest,
     WriteResult,
 )
+from apps.common import clock
 from apps.engine.model.choices import Observation, OrderType, Product, Side, Validity
 from apps.trading.gateway.execute import Broker
 
@@ -92,7 +92,7 @@ class FakeBroker:
                 product=order.product,
                 quantity=quantity,
                 price=at,
-                at=datetime.now(UTC),
+                at=clock.now(),
                 charges=Decimal("1.00"),
             )
         )
@@ -111,7 +111,7 @@ class FakeBroker:
 
     def accept(self, request: PlaceRequest) -> str:
         broker_order_id = f"B{len(self.orders_now) + 1}"
-        now = datetime.now(UTC)
+        now = clock.now()
         self.orders_now[broker_order_id] = BrokerOrder(
             broker_order_id=broker_order_id,
             client_order_ids=(request.client_order_id,),
@@ -185,7 +185,7 @@ class FakeReads:
 
     def orders(self) -> OrderBook:
         self._check()
-        now = datetime.now(UTC)
+        now = clock.now()
         rows = tuple(self.account.orders_now.values())
         if not self.account.shows_tags:
             rows = tuple(replace(row, client_order_ids=()) for row in rows)
@@ -193,7 +193,7 @@ class FakeReads:
 
     def trades(self) -> TradeBook:
         self._check()
-        now = datetime.now(UTC)
+        now = clock.now()
         return TradeBook(
             rows=tuple(self.account.trades_now),
             complete=self.account.book_complete,
