@@ -21,6 +21,8 @@ from arun_saas.embedded.provision import (
 )
 from tests.kit.database import TestDatabases, role_url
 
+pytestmark = pytest.mark.xdist_group("roles")  # roles belong to the whole server: one at a time
+
 
 @pytest.fixture
 def probe(committed_db: TestDatabases) -> TestDatabases:
