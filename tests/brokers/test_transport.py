@@ -153,7 +153,7 @@ def test_drip_is_cut_at_the_deadline(head):
     with server(behave) as url, pytest.raises(NoAnswerError, match=r"no whole answer within 0\.5 s"):
         exchanged(url, seconds=0.5)
 
-    assert 0.4 < time.monotonic() - started < 1.5
+    assert 0.4 < time.monotonic() - started < 4  # the drip itself lasts five
 
 
 def test_silent_server_is_cut_at_the_deadline():
@@ -200,7 +200,7 @@ def test_server_that_reads_nothing_gets_a_part_and_the_send_ends():
         took = time.monotonic() - started
         release.set()
 
-    assert took < 1.5
+    assert took < 4
 
 
 def test_send_on_a_closed_exchange_sends_nothing():
@@ -260,7 +260,7 @@ def test_tls_server_that_says_nothing_is_cut_in_the_handshake():
     with server(behave) as url, pytest.raises(ConnectFailedError):
         Exchange(url.replace("http://", "https://")).open(seconds=0.3)
 
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 4
 
 
 def self_signed(folder):
