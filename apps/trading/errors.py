@@ -31,3 +31,9 @@ class StopRefusedError(DomainError):
     """The run level cannot be set like this."""
 
     code = "stop_refused"
+
+
+class ParkedRefusedError(DomainError):
+    """A parked order may not be ended like this."""
+
+    code = "parked_refused"

@@ -586,6 +586,7 @@ EVENT_WORDS: Mapping[str, str] = {
     "already_at_broker": "The broker has this order already, so it is not sent",
     "sent_before_restore": "Given up here: the broker had it already, from before ARUN's records were restored",
     "stuck": "It could not leave; you were told",
+    "ended_by_staff": "Ended by two members of the staff, who wrote down what they saw",
     "vanished": "It left the broker's order book without an end; you were told",
     "terms_differ": "The broker shows an order with ARUN's mark and other terms; entries of this share are frozen",
     "second_order": "The broker shows a second order with the same mark; entries of this share are frozen",
