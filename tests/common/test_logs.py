@@ -58,7 +58,7 @@ def test_text_shaped_like_a_secret_is_masked(text):
         "order 01a20566-b044-7295-a433-0b7af1cec24a of tenant t",
         "tag AR7K2M4N6P8Q3R5S7T9",
         "hash 2df51620e2501086ce635a266e84379d0053d25ad07af8c52642c5f791dd1115",
-        "/work/apps/common/relay.py line 12",
+        "/srv/arun/apps/common/relay.py line 12",
         "10 shares of NIFTYBEES at 250.15",
     ],
 )
