@@ -18,7 +18,7 @@ class Fate(StrEnum):
     ALIVE = "ALIVE"
     STOPPED = "STOPPED"  # exists, but a signal holds it still
     DEAD = "DEAD"
-    UNSEEN = "UNSEEN"  # on another host: nothing can be said from here
+    UNSEEN = "UNSEEN"  # on another host, or no /proc here: nothing can be said
 
 
 def _stat(pid: int) -> list[str] | None:
@@ -37,9 +37,12 @@ def identity() -> str:
 
 
 def fate(recorded: str) -> Fate:
-    """Return what became of a recorded process."""
+    """Return what became of a recorded process.
+
+    Where this process cannot even see itself (no /proc), a missing entry proves nothing about anybody.
+    """
     host, pid, start = _parts(recorded)
-    if host != socket.gethostname():
+    if host != socket.gethostname() or _stat(os.getpid()) is None:
         return Fate.UNSEEN
     fields = _stat(pid)
     if fields is None or fields[_START_TIME_FIELD] != start or fields[_STATE_FIELD] in {"Z", "X"}:
