@@ -108,12 +108,14 @@ class Exchange:
                 connection = self._connected()
                 connection.settimeout(seconds)
                 answer = self._read(connection)
+        except TimeoutError as error:  # the socket's own time-out, a moment before the timer's
+            raise NoAnswerError(_late(seconds)) from error
         except (OSError, ValueError, http.client.HTTPException) as error:
-            raise NoAnswerError(self._late_or(f"no answer: {_told(error)}", seconds)) from error
+            raise NoAnswerError(_late(seconds) if self._is_late else f"no answer: {_told(error)}") from error
         finally:
             self.close()
         if self._is_late:
-            raise NoAnswerError(self._late_or("", seconds))
+            raise NoAnswerError(_late(seconds))
         return answer
 
     def close(self) -> None:
@@ -155,9 +157,6 @@ class Exchange:
             raise OSError("the exchange is not open")
         return self._socket
 
-    def _late_or(self, evidence: str, seconds: float) -> str:
-        return f"no whole answer within {seconds:g} s" if self._is_late else evidence
-
     @contextmanager
     def _deadline(self, seconds: float) -> Iterator[None]:
         timer = threading.Timer(seconds, self._expire)
@@ -175,6 +174,10 @@ class Exchange:
         if connection is not None:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+
+
+def _late(seconds: float) -> str:
+    return f"no whole answer within {seconds:g} s"
 
 
 def _told(error: Exception) -> str:

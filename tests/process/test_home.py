@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -112,13 +113,16 @@ def test_private_file_replaces_the_old_one_whole(tmp_path):
 
 
 def test_session_members_of_a_reused_pid_are_none():
-    own = process_stat(os.getpid())
-    assert own is not None
-    leader = process_stat(own.session)
-    assert leader is not None
+    # A session of our own: the one the tests run in may have outlived its leader.
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as leader:
+        try:
+            born = process_stat(leader.pid)
+            assert born is not None
 
-    assert os.getpid() in session_members(own.session, started=leader.started)
-    assert session_members(own.session, started=leader.started - 1) == []
+            assert session_members(leader.pid, started=born.started) == [leader.pid]
+            assert session_members(leader.pid, started=born.started - 1) == []
+        finally:
+            leader.kill()
 
 
 def test_procfile_with_a_repeated_name_is_refused(tmp_path):
