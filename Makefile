@@ -47,7 +47,7 @@ lock: ## Write requirements/*.txt anew from requirements/*.in
 	@$(PYTHON) -m venv .arun-lock && .arun-lock/bin/pip install --quiet uv
 	@cd requirements && for name in base dev; do \
 		../.arun-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-			--no-emit-index-url --no-header $$name.in -o $$name.txt || exit 1; done
+			--no-emit-index-url --emit-build-options --no-header $$name.in -o $$name.txt || exit 1; done
 	@rm -rf .arun-lock
 
 clean: ## Remove caches and reports (never data or .venv)
