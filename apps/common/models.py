@@ -28,12 +28,14 @@ class WorkItem(models.Model):
     tenant = models.ForeignKey("tenants.Tenant", on_delete=models.CASCADE, related_name="+", db_index=False)
     object_id = models.UUIDField()
     due_at = models.DateTimeField(help_text="Business time (UTC) from which the item may be claimed.")
+    is_urgent = models.BooleanField(db_default=False, help_text="Handed out before others of its kind.")
     lease_until = models.DateTimeField(null=True, blank=True, help_text="Database time until which a claim holds.")
     fence = models.BigIntegerField(default=0, help_text="Number of claims so far.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant", "kind", "object_id"], name="work_item_once")]
-        indexes = [models.Index(fields=["due_at"], name="work_item_due")]
+        # In the order of a claim, which walks along it and stops at its limit.
+        indexes = [models.Index(fields=["kind", "-is_urgent", "due_at"], name="work_item_claim")]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.object_id} due {self.due_at:%H:%M:%S}"

@@ -1,6 +1,6 @@
 """Claiming due work across tenants: the one query that sees more than one tenant, under a role that sees only it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -14,8 +14,8 @@ from apps.trading.slots import due_name
 _CLAIM = """
 WITH due AS MATERIALIZED (
     SELECT id FROM common_workitem
-    WHERE kind = ANY (%s) AND due_at <= %s AND (lease_until IS NULL OR lease_until < clock_timestamp())
-    ORDER BY due_at
+    WHERE kind = %s AND due_at <= %s AND (lease_until IS NULL OR lease_until < clock_timestamp())
+    ORDER BY is_urgent DESC, due_at
     LIMIT %s
     FOR UPDATE SKIP LOCKED
 )
@@ -23,7 +23,7 @@ UPDATE common_workitem AS item
 SET fence = item.fence + 1, lease_until = clock_timestamp() + make_interval(secs => %s)
 FROM due
 WHERE item.id = due.id
-RETURNING item.kind, item.tenant_id, item.object_id, item.due_at, item.fence
+RETURNING item.kind, item.tenant_id, item.object_id, item.due_at, item.fence, item.is_urgent
 """
 
 DISPATCH_BATCH = 200
@@ -47,22 +47,22 @@ class ClaimedWork:
     object_id: UUID
     due_at: datetime
     fence: int
+    is_urgent: bool
 
 
-def work_claim(
-    kinds: Sequence[WorkItem.Kind], *, limit: int, now: datetime, lease_seconds: float
-) -> tuple[ClaimedWork, ...]:
-    """Claim the oldest due items of these kinds; any number of callers may do so at the same time.
+def work_claim(kind: WorkItem.Kind, *, limit: int, now: datetime, lease_seconds: float) -> tuple[ClaimedWork, ...]:
+    """Claim due items of a kind, the urgent first and then the oldest. Any number of callers may do so at once.
 
     `now` is business time, which `due_at` is compared with; leases are compared with the database's own clock.
     """
     with transaction.atomic(using="dispatch"), connections["dispatch"].cursor() as cursor:
-        cursor.execute(_CLAIM, [[str(kind.value) for kind in kinds], now, limit, lease_seconds])
+        cursor.execute(_CLAIM, [kind.value, now, limit, lease_seconds])
         rows = cursor.fetchall()
-    return tuple(
-        ClaimedWork(kind=kind, tenant_id=tenant_id, object_id=object_id, due_at=due_at, fence=fence)
-        for kind, tenant_id, object_id, due_at, fence in rows
-    )
+    claimed = [
+        ClaimedWork(kind=name, tenant_id=tenant_id, object_id=object_id, due_at=due_at, fence=fence, is_urgent=urgent)
+        for name, tenant_id, object_id, due_at, fence, urgent in rows
+    ]
+    return tuple(sorted(claimed, key=lambda item: (not item.is_urgent, item.due_at)))  # an update returns them anyhow
 
 
 def dispatch_due(enqueue: Enqueue, *, now: datetime) -> int:
@@ -73,7 +73,7 @@ def dispatch_due(enqueue: Enqueue, *, now: datetime) -> int:
     """
     enqueued = 0
     for _ in range(DISPATCH_BATCHES):
-        claimed = work_claim([WorkItem.Kind.CYCLE], limit=DISPATCH_BATCH, now=now, lease_seconds=CYCLE_LEASE_SECONDS)
+        claimed = work_claim(WorkItem.Kind.CYCLE, limit=DISPATCH_BATCH, now=now, lease_seconds=CYCLE_LEASE_SECONDS)
         for item in claimed:
             enqueue(item.tenant_id, item.object_id, due_name(item.due_at))
         enqueued += len(claimed)

@@ -23,6 +23,9 @@ SWEEP_BATCH = 200
 PARKED_LOOK_SECONDS = 60.0
 """Pause between two looks at an order that waits for people."""
 
+COMMAND_LOOK_SECONDS = 1.0
+"""Pause between two looks at an order whose cancel or change has not left yet."""
+
 SWEEP_LEASE_SECONDS = 10.0
 """How long a swept item is left alone; its own task ends or moves it sooner."""
 
@@ -33,7 +36,7 @@ def sweep(enqueue: Enqueue) -> int:
     """Claim due orders, stops and reconciliations and hand each to `enqueue`; return their number."""
     found = 0
     for kind in (WorkItem.Kind.STOP, WorkItem.Kind.ORDER, WorkItem.Kind.RECONCILE):  # each its own share, stops first
-        claimed = work_claim([kind], limit=SWEEP_BATCH, now=clock.now(), lease_seconds=SWEEP_LEASE_SECONDS)
+        claimed = work_claim(kind, limit=SWEEP_BATCH, now=clock.now(), lease_seconds=SWEEP_LEASE_SECONDS)
         for item in claimed:
             enqueue(kind, item.tenant_id, item.object_id)
         found += len(claimed)
@@ -55,5 +58,6 @@ def order_needs(*, tenant_id: UUID, intent_id: UUID) -> tuple[bool, list[UUID], 
         wants_send = intent.state in {OrderState.NEW, OrderState.SENDING}
         if not wants_send:
             seconds = PARKED_LOOK_SECONDS if intent.state == OrderState.PARKED else SETTLE_CHECK_SECONDS
-            work_schedule(WorkItem.Kind.ORDER, intent_id, due_at=clock.now() + timedelta(seconds=seconds))
+            due_at = clock.now() + timedelta(seconds=COMMAND_LOOK_SECONDS if commands else seconds)
+            work_schedule(WorkItem.Kind.ORDER, intent_id, due_at=due_at, is_urgent=bool(commands))
         return wants_send, commands, None if wants_send else intent.connection_id

@@ -92,7 +92,7 @@ def intent_record(
     if recorded is None:
         return None
     OrderEvent.objects.create(intent=recorded, to_state=OrderState.NEW, fence=0, cause="recorded")
-    work_schedule(WorkItem.Kind.ORDER, intent_id)
+    work_schedule(WorkItem.Kind.ORDER, intent_id, is_urgent=recorded.side == Side.SELL)
     _publish("IntentRecorded", recorded)
     return recorded
 
@@ -160,7 +160,7 @@ def intent_note(intent: OrderIntent, cause: str, data: Mapping[str, object] | No
 def intent_release(intent: OrderIntent, *, after_seconds: float = 0) -> None:
     """Give a claimed order back so that it is looked at again `after_seconds` from now."""
     OrderIntent.objects.filter(pk=intent.pk, fence=intent.fence).update(lease_until=None)
-    work_schedule(WorkItem.Kind.ORDER, intent.pk, due_at=clock.now() + timedelta(seconds=after_seconds))
+    _look_again(intent, after_seconds, is_urgent=intent.side == Side.SELL)
 
 
 def command_record(
@@ -186,7 +186,7 @@ def command_record(
     if recorded is None:
         return None
     intent_note(intent, f"{kind.lower()}_asked", {"by": requested_by})
-    work_schedule(WorkItem.Kind.ORDER, intent.pk)
+    work_schedule(WorkItem.Kind.ORDER, intent.pk, is_urgent=True)
     events.publish(
         "CommandRecorded",
         tenant_id=intent.tenant_id,
@@ -200,15 +200,18 @@ def _follow_up(intent: OrderIntent, was: OrderState) -> None:
     if state in FINAL or state is OrderState.DEAD:
         work_finish(WorkItem.Kind.ORDER, intent.pk)
     elif state is OrderState.NEW:
-        work_schedule(WorkItem.Kind.ORDER, intent.pk, due_at=clock.now() + timedelta(seconds=1))
+        _look_again(intent, 1, is_urgent=intent.side == Side.SELL)
     elif state is OrderState.SENDING:
-        work_schedule(
-            WorkItem.Kind.ORDER, intent.pk, due_at=clock.now() + timedelta(seconds=settings.ARUN_LEASE_SECONDS)
-        )
+        _look_again(intent, settings.ARUN_LEASE_SECONDS, is_urgent=intent.side == Side.SELL)
     else:
-        work_schedule(WorkItem.Kind.ORDER, intent.pk, due_at=clock.now() + timedelta(seconds=SETTLE_CHECK_SECONDS))
+        _look_again(intent, SETTLE_CHECK_SECONDS)
         work_schedule(WorkItem.Kind.RECONCILE, intent.connection_id)
     _publish("OrderMoved", intent, was=was)
+
+
+def _look_again(intent: OrderIntent, after_seconds: float, *, is_urgent: bool = False) -> None:
+    due_at = clock.now() + timedelta(seconds=after_seconds)
+    work_schedule(WorkItem.Kind.ORDER, intent.pk, due_at=due_at, is_urgent=is_urgent)
 
 
 def _publish(kind: str, intent: OrderIntent, *, was: OrderState | None = None) -> None:

@@ -8,13 +8,18 @@ from apps.common.db import require_tenant_id
 from apps.common.models import WorkItem
 
 
-def work_schedule(kind: WorkItem.Kind, object_id: UUID, *, due_at: datetime | None = None) -> None:
-    """Make the object's work due at `due_at` (now when not given) and free it for any claimer."""
+def work_schedule(
+    kind: WorkItem.Kind, object_id: UUID, *, due_at: datetime | None = None, is_urgent: bool = False
+) -> None:
+    """Make the object's work due at `due_at` (now when not given) and free it for any claimer.
+
+    What is urgent is handed out before everything else of its kind: sales, and commands to orders at the broker.
+    """
     WorkItem.objects.update_or_create(
         tenant_id=require_tenant_id(),
         kind=kind,
         object_id=object_id,
-        defaults={"due_at": due_at or clock.now(), "lease_until": None},
+        defaults={"due_at": due_at or clock.now(), "lease_until": None, "is_urgent": is_urgent},
     )
 
 

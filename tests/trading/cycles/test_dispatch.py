@@ -10,6 +10,7 @@ from django.db import DatabaseError, connections
 
 from apps.common.db import tenant_scope
 from apps.common.models import WorkItem
+from apps.trading import dispatch
 from apps.trading.dispatch import DISPATCH_BATCH, dispatch_due, work_claim
 from apps.trading.services.work import work_schedule
 from apps.trading.slots import due_name
@@ -67,7 +68,7 @@ def test_claim_counts_its_fence_and_leases_by_the_databases_clock(two: tuple[Tra
     due(two[0])
     due(two[1], due_at=NOW + timedelta(days=1))
 
-    (claimed,) = work_claim([WorkItem.Kind.CYCLE], limit=5, now=NOW, lease_seconds=30)
+    (claimed,) = work_claim(WorkItem.Kind.CYCLE, limit=5, now=NOW, lease_seconds=30)
 
     with tenant_scope(two[0].tenant_id), connections["default"].cursor() as cursor:
         cursor.execute(
@@ -101,7 +102,7 @@ def test_other_kinds_are_left_to_the_sweeper(two: tuple[TradingTenant, TradingTe
             work_schedule(WorkItem.Kind.RECONCILE, tenant.connection_id, due_at=NOW)
 
     assert dispatch_due(collect([]), now=NOW) == 0
-    assert len(work_claim([WorkItem.Kind.RECONCILE], limit=5, now=NOW, lease_seconds=30)) == 2
+    assert len(work_claim(WorkItem.Kind.RECONCILE, limit=5, now=NOW, lease_seconds=30)) == 2
 
 
 def test_limit_is_kept_exactly(two: tuple[TradingTenant, TradingTenant]) -> None:
@@ -109,10 +110,43 @@ def test_limit_is_kept_exactly(two: tuple[TradingTenant, TradingTenant]) -> None
         for number in range(20):
             work_schedule(WorkItem.Kind.ORDER, UUID(int=number + 1), due_at=NOW - timedelta(seconds=number))
 
-    claimed = work_claim([WorkItem.Kind.ORDER], limit=7, now=NOW, lease_seconds=30)
+    claimed = work_claim(WorkItem.Kind.ORDER, limit=7, now=NOW, lease_seconds=30)
 
     # The oldest first.
     assert {item.object_id.int for item in claimed} == set(range(14, 21))
+
+
+def test_urgent_work_is_claimed_before_older_work(two: tuple[TradingTenant, TradingTenant]) -> None:
+    with tenant_scope(two[0].tenant_id):
+        for number in range(5):
+            work_schedule(WorkItem.Kind.ORDER, UUID(int=number + 1), due_at=NOW - timedelta(hours=1))
+        for number in (7, 6):
+            due_at = NOW - timedelta(seconds=number)
+            work_schedule(WorkItem.Kind.ORDER, UUID(int=number), due_at=due_at, is_urgent=True)
+
+    claimed = work_claim(WorkItem.Kind.ORDER, limit=3, now=NOW, lease_seconds=30)
+
+    assert [item.object_id.int for item in claimed][:2] == [7, 6]
+    assert [item.is_urgent for item in claimed] == [True, True, False]
+
+
+def test_claim_walks_along_its_index(two: tuple[TradingTenant, TradingTenant], committed_db: TestDatabases) -> None:
+    """However much is waiting, a claim reads what it takes: nothing of another kind, and nothing is sorted."""
+    with committed_db.connect() as owner:
+        owner.execute(
+            "INSERT INTO common_workitem (id, tenant_id, kind, object_id, due_at, fence, is_urgent) "
+            "SELECT gen_random_uuid(), %s, CASE n %% 2 WHEN 0 THEN 'order' ELSE 'reconcile' END, gen_random_uuid(), "
+            "       %s - make_interval(secs => n %% 997), 0, n %% 10 = 0 FROM generate_series(1, 40000) AS n",
+            [two[0].tenant_id, NOW],
+        )
+        owner.execute("ANALYZE common_workitem")
+
+    with connections["dispatch"].cursor() as cursor:
+        cursor.execute(f"EXPLAIN {dispatch._CLAIM}", ["order", NOW, 200, 10])
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+
+    assert "Index Scan using work_item_claim" in plan, plan
+    assert "Sort" not in plan, plan
 
 
 def test_rival_dispatchers_share_the_work_and_repeat_none(two: tuple[TradingTenant, TradingTenant]) -> None:
