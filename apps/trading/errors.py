@@ -37,3 +37,17 @@ class ParkedRefusedError(DomainError):
     """A parked order may not be ended like this."""
 
     code = "parked_refused"
+
+
+class PositionRefusedError(DomainError):
+    """A lot cannot be closed or changed now. `code` is the reason that the sheet puts into words."""
+
+    def __init__(self, code: str, message: str, *, data: dict[str, object] | None = None) -> None:
+        super().__init__(message, data=data)
+        self.code = code
+
+
+class BooksMovedError(DomainError):
+    """The shares are not those that the person saw. Show the sheet again."""
+
+    code = "books_moved"

@@ -600,3 +600,74 @@ class PriceLevel(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.direction} {self.price}"
+
+
+# --- what a person decided about a lot --------------------------------------------------------------------------------
+
+
+class PositionLevels(TenantModel):
+    """One version of a lot's own stop and target, set by a person; empty: by the rule. Append-only."""
+
+    position = TenantForeignKey(Position, related_name="level_versions")
+    version = models.PositiveIntegerField()
+    stop_price = money(null=True)
+    target_price = money(null=True)
+    previous_stop_price = money(null=True)
+    previous_target_price = money(null=True)
+    request_id = models.UUIDField(help_text="From the form: the same form sent twice is one change.")
+    changed_by = models.CharField(max_length=80)
+    changed_at = models.DateTimeField(help_text="Business time.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "position", "version"], name="levels_version_once"),
+            models.UniqueConstraint(fields=["tenant", "request_id"], name="levels_request_once"),
+        ]
+        indexes = [models.Index(fields=["tenant", "-changed_at"], name="levels_by_time")]
+
+    def __str__(self) -> str:
+        return f"levels {self.version} of {self.position_id}"
+
+
+class OutsideTrade(TenantModel):
+    """What a person said about shares that came or went without an order of ours. Append-only.
+
+    A row with a position is folded into it like a fill at the stated price, without charges.
+    """
+
+    class Kind(models.TextChoices):
+        MINE = "MINE", "The customer's own shares"
+        ADOPTED = "ADOPTED", "Given to the bot"
+        SOLD = "SOLD", "Of the bot, sold outside"
+
+    connection = TenantForeignKey("brokers.BrokerConnection", related_name="outside_trades")
+    bot = TenantForeignKey(Bot, related_name="outside_trades")
+    instrument = models.ForeignKey("market.Instrument", on_delete=models.PROTECT, related_name="+")
+    position = TenantForeignKey(Position, null=True, related_name="outside_trades")
+    kind = models.CharField(max_length=8, choices=Kind)
+    quantity = models.IntegerField(help_text="Shares that came, or with a minus went.")
+    price = money(null=True, help_text="Rupees per share, as the person stated it.")
+    market_price = money(null=True, help_text="The last price at that moment, where one was known.")
+    broker_quantity = models.PositiveIntegerField(help_text="What the broker held, as the person saw it.")
+    lot_quantity = models.PositiveIntegerField(help_text="The bot's lot before.")
+    baseline_quantity = models.PositiveIntegerField(help_text="The customer's own shares before.")
+    request_id = models.UUIDField(help_text="From the form: the same form sent twice is one decision.")
+    decided_by = models.CharField(max_length=80)
+    decided_at = models.DateTimeField(help_text="Business time.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "request_id"], name="outside_request_once"),
+            models.CheckConstraint(
+                condition=(
+                    Q(kind="MINE", position=None, price=None) & ~Q(quantity=0)
+                    | Q(kind="ADOPTED", position__isnull=False, price__gt=0, quantity__gt=0)
+                    | Q(kind="SOLD", position__isnull=False, price__gt=0, quantity__lt=0)
+                ),
+                name="outside_whole",
+            ),
+        ]
+        indexes = [models.Index(fields=["tenant", "-decided_at"], name="outside_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.quantity}"

@@ -1,6 +1,6 @@
 """Reads of the order protocol. All of them need an open tenant scope."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -11,15 +11,19 @@ from django.db.models import Q, QuerySet, Sum
 from apps.common.db import require_tenant_id
 from apps.engine.execution.run_control import ScopeLevel, effective_level
 from apps.engine.model.choices import OrderState, RunLevel, Side
+from apps.market.models import Instrument
 from apps.trading.models import (
     IN_FLIGHT_STATES,
     LIVE_STATES,
     AccountState,
     Bot,
+    EntryFreeze,
+    InstrumentConfig,
     OrderAttempt,
     OrderIntent,
     PlatformControl,
     PlatformStopRequest,
+    Position,
     RunControl,
     StopRequest,
 )
@@ -163,3 +167,71 @@ def require_bot(bot_id: UUID) -> Bot:
     require_tenant_id()
     bot: Bot = Bot.objects.select_related("connection", "parameters").get(pk=bot_id)
     return bot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareDifference:
+    """An instrument of which the broker holds another number than the bot's lot and the customer's own shares.
+
+    `average_price` in rupees per share is the broker's, where it gives one. Times are the database's.
+    """
+
+    connection_id: UUID
+    bot: Bot
+    instrument: Instrument
+    position: Position | None
+    broker_quantity: int
+    lot_quantity: int
+    baseline_quantity: int
+    average_price: Decimal | None
+    since: datetime
+    seen_at: datetime
+
+    @property
+    def difference(self) -> int:
+        """Return the shares that came, or with a minus went, without an order of ours."""
+        return self.broker_quantity - self.lot_quantity - self.baseline_quantity
+
+
+def share_differences(connection_id: UUID | None = None, instrument_id: UUID | None = None) -> list[ShareDifference]:
+    """Return what the newest books found different and nobody has explained yet, by instrument."""
+    rows = EntryFreeze.objects.filter(
+        reason=EntryFreeze.Reason.POSITION_DIFFERS, cleared_at=None, data__has_key="seen_at"
+    )
+    if connection_id is not None:
+        rows = rows.filter(connection_id=connection_id, instrument_id=instrument_id)
+    freezes = list(rows.select_related("instrument").order_by("instrument__tradingsymbol"))
+    if not freezes:
+        return []
+    named = {"connection_id__in": {row.connection_id for row in freezes}}
+    configs = {
+        (config.connection_id, config.instrument_id): config
+        for config in InstrumentConfig.objects.filter(**named).select_related("bot__connection", "bot__parameters")
+    }
+    lots = {(lot.connection_id, lot.instrument_id): lot for lot in Position.objects.filter(**named, closed_at=None)}
+    found = [_difference(freeze, configs, lots) for freeze in freezes]
+    return [each for each in found if each is not None and each.difference]
+
+
+def _difference(
+    freeze: EntryFreeze,
+    configs: Mapping[tuple[UUID, UUID], InstrumentConfig],
+    lots: Mapping[tuple[UUID, UUID], Position],
+) -> ShareDifference | None:
+    place = (freeze.connection_id, freeze.instrument_id)
+    config, lot = configs.get(place), lots.get(place)
+    if config is None:
+        return None
+    average = freeze.data["average_price"]
+    return ShareDifference(
+        connection_id=freeze.connection_id,
+        bot=config.bot,
+        instrument=freeze.instrument,
+        position=lot,
+        broker_quantity=freeze.data["broker"],
+        lot_quantity=0 if lot is None else lot.quantity,
+        baseline_quantity=config.baseline_quantity,
+        average_price=None if average is None else Decimal(average),
+        since=freeze.frozen_at,
+        seen_at=datetime.fromisoformat(freeze.data["seen_at"]),
+    )

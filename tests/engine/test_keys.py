@@ -27,7 +27,7 @@ def test_each_purpose_has_its_own_form() -> None:
     assert entry_key(connection_id="c", instrument_id="i", candle_opened_at=CANDLE) == "ENTRY:c:i:20261116T044500Z:1"
     assert sip_key(connection_id="c", instrument_id="i", period="2026-11") == "SIP:c:i:2026-11"
     assert exit_key(position_id="p", exit_no=2) == "EXIT:p:2"
-    assert manual_key(request_id="r") == "MANUAL:r"
+    assert manual_key(request_id="r", position_id="p") == "MANUAL:r:p"
     assert flatten_key(stop_id="s", position_id="p") == "FLATTEN:s:p"
 
 
@@ -42,7 +42,7 @@ def test_the_same_moment_in_another_zone_is_the_same_key() -> None:
 @pytest.mark.parametrize("part", ["", "a:b"])
 def test_a_part_that_could_make_two_keys_alike_is_refused(part: str) -> None:
     with pytest.raises(ValueError, match="without a colon"):
-        manual_key(request_id=part)
+        manual_key(request_id=part, position_id="p")
 
 
 def test_a_tag_is_the_start_of_the_ids_hmac_in_base_32() -> None:

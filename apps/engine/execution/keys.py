@@ -29,9 +29,13 @@ def exit_key(*, position_id: str, exit_no: int) -> str:
     return _key("EXIT", position_id, str(exit_no))
 
 
-def manual_key(*, request_id: str) -> str:
-    """Return the key of an order that a person asked for; the request's id makes a repeated click one order."""
-    return _key("MANUAL", request_id)
+def manual_key(*, request_id: str, position_id: str) -> str:
+    """Return the key of a sale that a person asked for: a repeated click is the same order.
+
+    One request may close many lots, each with an order of its own. The lot's id is the tenant's own, so that a
+    request's id, which comes from a form, cannot meet another tenant's key.
+    """
+    return _key("MANUAL", request_id, position_id)
 
 
 def flatten_key(*, stop_id: str, position_id: str) -> str:

@@ -1,7 +1,10 @@
-"""Booking fills and folding positions from them. A position is never written in any other way."""
+"""Booking fills and folding positions from them. The shares and the cost of a lot are written in no other way."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 
 from django.db.models import Sum
 
@@ -11,7 +14,7 @@ from apps.common.ids import uuid7
 from apps.engine.execution import folding
 from apps.engine.model.choices import Side
 from apps.market import calendar
-from apps.trading.models import Fill, OrderIntent, Position
+from apps.trading.models import Fill, OrderIntent, OutsideTrade, Position
 from apps.trading.services.levels import levels_refresh
 
 
@@ -79,20 +82,10 @@ def fill_book(*, intent: OrderIntent, trade: BrokerFill, charges: Decimal) -> Bo
 
 
 def position_fold(position: Position) -> Position:
-    """Fold all fills of a lot anew and write the result."""
-    fills = Fill.objects.filter(position=position).order_by("traded_at", "trade_id")
-    folded = folding.fold_fills(
-        folding.Fill(
-            trade_id=f"{fill.traded_on}/{fill.trade_id}",  # numbers start again each day
-            side=Side(fill.side),
-            quantity=fill.quantity,
-            price=fill.price,
-            charges=fill.charges,
-            at=fill.traded_at,
-        )
-        for fill in fills
-    )
-    last = fills.last()
+    """Fold all fills of a lot, and what a person said about its shares, anew and write the result."""
+    fills = sorted([*_fills_of(position), *_outside_of(position)], key=lambda fill: (fill.at, fill.trade_id))
+    folded = folding.fold_fills(fills)
+    last = fills[-1] if fills else None
     position.quantity = folded.quantity
     if folded.quantity:
         position.average_price = folded.average_price.quantize(Decimal("0.0001"))
@@ -101,7 +94,7 @@ def position_fold(position: Position) -> Position:
     position.entry_charges = folded.entry_charges.quantize(Decimal("0.0001"))
     if position.highest_price is None and last is not None:
         position.highest_price = last.price
-    position.closed_at = last.traded_at if last is not None and not folded.quantity else None
+    position.closed_at = last.at if last is not None and not folded.quantity else None
     position.save(
         update_fields=[
             "quantity",
@@ -117,21 +110,48 @@ def position_fold(position: Position) -> Position:
     return position
 
 
+def _fills_of(position: Position) -> Iterator[folding.Fill]:
+    for fill in Fill.objects.filter(position=position):
+        yield folding.Fill(
+            trade_id=f"{fill.traded_on}/{fill.trade_id}",  # numbers start again each day
+            side=Side(fill.side),
+            quantity=fill.quantity,
+            price=fill.price,
+            charges=fill.charges,
+            at=fill.traded_at,
+        )
+
+
+def _outside_of(position: Position) -> Iterator[folding.Fill]:
+    """Yield the shares that a person gave to the lot or sold out of it elsewhere; nothing is known of their charges."""
+    for trade in OutsideTrade.objects.filter(position=position):
+        yield folding.Fill(
+            trade_id=f"outside/{trade.pk}",
+            side=Side.BUY if trade.quantity > 0 else Side.SELL,
+            quantity=abs(trade.quantity),
+            price=trade.price,
+            charges=Decimal(0),
+            at=trade.decided_at,
+        )
+
+
 def _position_of(intent: OrderIntent, trade: BrokerFill) -> Position:
     if intent.position_id is not None:
         lot: Position = Position.objects.select_for_update().get(pk=intent.position_id)
         return lot
+    return open_lot(intent.connection_id, intent.bot_id, intent.instrument_id, at=trade.at)
+
+
+def open_lot(connection_id: UUID, bot_id: UUID, instrument_id: UUID, *, at: datetime) -> Position:
+    """Return the open lot of an instrument, locked; made where there is none."""
     position: Position | None = (
         Position.objects.select_for_update()
-        .filter(connection_id=intent.connection_id, instrument_id=intent.instrument_id, closed_at=None)
+        .filter(connection_id=connection_id, instrument_id=instrument_id, closed_at=None)
         .first()
     )
     if position is None:
         position = Position.objects.create(
-            connection_id=intent.connection_id,
-            bot_id=intent.bot_id,
-            instrument_id=intent.instrument_id,
-            opened_at=trade.at,
+            connection_id=connection_id, bot_id=bot_id, instrument_id=instrument_id, opened_at=at
         )
     return position
 

@@ -57,7 +57,7 @@ from apps.trading.models import (
 from apps.trading.process import Fate, fate
 from apps.trading.selectors import run_level
 from apps.trading.services.fills import Booked, fill_book
-from apps.trading.services.freezes import entry_freeze, entry_unfreeze
+from apps.trading.services.freezes import difference_note, entry_freeze, entry_unfreeze
 from apps.trading.services.intents import command_record, intent_move, intent_note
 from apps.trading.services.timeline import database_timeline
 
@@ -623,12 +623,8 @@ def _compare_positions(connection: BrokerConnection, books: Books) -> None:
         theirs = held_quantity(ref, books.positions, books.holdings)
         expected = ours.get(config.instrument_id, 0) + config.baseline_quantity
         if theirs != expected:
-            entry_freeze(
-                connection_id=connection.pk,
-                instrument_id=config.instrument_id,
-                reason=EntryFreeze.Reason.POSITION_DIFFERS,
-                data={"broker": theirs, "expected": expected},
-            )
+            average = held_average(ref, books)
+            difference_note(config, held=theirs, expected=expected, average_price=average, seen_at=books.started_at)
         else:
             entry_unfreeze(
                 connection_id=connection.pk,
@@ -644,6 +640,13 @@ def held_quantity(instrument: InstrumentRef, positions: Sequence[BrokerPosition]
     return bought_today + sum(
         row.settled + row.unsettled_t1 - row.used_today for row in holdings if row.instrument == instrument
     )
+
+
+def held_average(instrument: InstrumentRef, books: Books) -> Decimal | None:
+    """Return what the broker says that the shares cost on average, in rupees per share; None where it does not say."""
+    rows: list[BrokerPosition | Holding] = [*books.holdings, *books.positions]
+    prices = [row.average_price for row in rows if row.instrument == instrument]
+    return next((price for price in prices if price is not None and price > 0), None)
 
 
 def _write_account(account: AccountState, books: Books) -> None:
