@@ -51,3 +51,24 @@ class BooksMovedError(DomainError):
     """The shares are not those that the person saw. Show the sheet again."""
 
     code = "books_moved"
+
+
+class ImportFileError(DomainError):
+    """An uploaded file is no list of shares as a whole. Show the message; nothing of it was kept."""
+
+    code = "import_file"
+
+    def __init__(self, found: str, *, expected: str) -> None:
+        super().__init__(f"{found[0].upper()}{found[1:]}. Expected {expected}.")
+
+
+class ImportRefusedError(DomainError):
+    """A kept report cannot be saved any more. Ask for the file again."""
+
+    code = "import_refused"
+
+
+class InstrumentRefusedError(DomainError):
+    """A share cannot be added, changed, moved or removed like this. Nothing was changed."""
+
+    code = "instrument_refused"

@@ -87,6 +87,9 @@ class InstrumentConfig(TenantModel):
     baseline_quantity = models.PositiveIntegerField(
         default=0, help_text="Shares the customer held before the bot came. Never sold."
     )
+    overrides = models.JSONField(default=dict, help_text="apps.trading.overrides: parameters it has of its own.")
+    limits = models.JSONField(default=dict, help_text="apps.trading.overrides: limits it has of its own.")
+    settings_version = models.PositiveIntegerField(default=0, help_text="InstrumentVersion it stands at; 0: none yet.")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -96,6 +99,55 @@ class InstrumentConfig(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.instrument_id} of {self.bot_id}"
+
+
+class InstrumentVersion(TenantModel):
+    """How a share was set up from a moment on; a decision names the version it used. Append-only.
+
+    Numbered by connection and instrument, also across a removal and a move to another bot.
+    """
+
+    bot = TenantForeignKey(Bot, related_name="+")
+    connection = TenantForeignKey("brokers.BrokerConnection", related_name="+")
+    instrument = models.ForeignKey("market.Instrument", on_delete=models.PROTECT, related_name="+")
+    version = models.PositiveIntegerField()
+    is_enabled = models.BooleanField()
+    is_removed = models.BooleanField(default=False)
+    baseline_quantity = models.PositiveIntegerField()
+    overrides = models.JSONField(default=dict)
+    limits = models.JSONField(default=dict)
+    created_by = models.CharField(max_length=80)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "connection", "instrument", "version"], name="instrument_version_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"version {self.version} of {self.instrument_id}"
+
+
+class InstrumentImport(TenantModel):
+    """An uploaded list of shares as ARUN read it: what is saved later is what was shown, not another upload."""
+
+    bot = TenantForeignKey(Bot, null=True, related_name="+", help_text="Empty while the bot is not made yet.")
+    file_name = models.CharField(max_length=120)
+    report = models.JSONField(help_text="apps.trading.services.instrument_import.ImportReport as JSON.")
+    uploaded_by = models.CharField(max_length=80)
+    uploaded_at = models.DateTimeField(help_text="Business time.")
+    expires_at = models.DateTimeField(help_text="Business time after which it cannot be saved and is deleted.")
+    saved_at = models.DateTimeField(null=True, help_text="Business time.")
+    saved_by = models.CharField(max_length=80, blank=True)
+    result = models.JSONField(null=True, help_text="What saving it did.")
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "expires_at"], name="import_by_expiry")]
+
+    def __str__(self) -> str:
+        return f"import of {self.file_name}"
 
 
 # --- run control ------------------------------------------------------------------------------------------------------
@@ -249,6 +301,9 @@ class Decision(TenantModel):
     reason = models.CharField(max_length=48)
     numbers = models.JSONField(default=dict)
     order = models.JSONField(null=True, help_text="The proposed order, when there is one.")
+    settings_version = models.PositiveIntegerField(
+        default=0, help_text="InstrumentVersion of the share's own settings; 0: the bot's parameters alone."
+    )
     decided_at = models.DateTimeField(help_text="Business time of the snapshot.")
 
     class Meta:

@@ -12,6 +12,7 @@ from apps.common.db import require_tenant_id
 from apps.engine.execution.run_control import ScopeLevel, effective_level
 from apps.engine.model.choices import OrderState, RunLevel, Side
 from apps.market.models import Instrument
+from apps.subscriptions.selectors import limits_now
 from apps.trading.models import (
     IN_FLIGHT_STATES,
     LIVE_STATES,
@@ -234,4 +235,23 @@ def _difference(
         average_price=None if average is None else Decimal(average),
         since=freeze.frozen_at,
         seen_at=datetime.fromisoformat(freeze.data["seen_at"]),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """How many shares the account watches, switched on or off, and how many its plan allows (None: by contract)."""
+
+    used: int
+    limit: int | None
+
+    @property
+    def left(self) -> int | None:
+        return None if self.limit is None else max(0, self.limit - self.used)
+
+
+def instrument_places() -> Places:
+    """Return the places for shares that the open scope's tenant has and uses, over all its bots."""
+    return Places(
+        used=InstrumentConfig.objects.filter(bot__archived_at=None).count(), limit=limits_now().max_instruments
     )
