@@ -242,6 +242,9 @@ class Capabilities:
     """The broker documents 429 as a check before the order is looked at."""
     absence_provable: bool
     protective_orders: bool
+    """A sell order with a trigger may rest at the broker beside an open position."""
+    stop_becomes_sale: bool
+    """A resting stop order can be modified into the sale itself, under the same broker id."""
     oversell_refused: bool
     fractional: bool
     settlement_days: int

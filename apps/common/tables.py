@@ -49,6 +49,7 @@ UNIQUE_ACROSS_TENANTS: Mapping[str, str] = {
     "trading_orderintent_client_order_id_key": "brokers see it without the tenant; random to others",
     "trading_stoprequest_epoch_key": "one sequence for the whole platform, so that stops have one order",
     "trading_accountstate_connection_id_key": "one row for a connection, whose own key holds the tenant",
+    "trading_protectiveorder_intent_id_key": "one row for an order, whose own key holds the tenant",
     "trading_stopacknowledgement_stop_id_key": "one row for a stop, whose own key holds the tenant",
 }
 

@@ -98,6 +98,13 @@ def _stop_late(event: Event) -> Telling | None:
     )
 
 
+def _unprotected(event: Event) -> Telling:
+    return Notification.Severity.WARNING, (
+        f"No stop order for your {_name(event)} stands at the broker: it was refused or dropped several times. "
+        "ARUN watches the price and sells by the rule while it runs, and goes on trying."
+    )
+
+
 def _cycle_parked(event: Event) -> Telling | None:
     return Notification.Severity.WARNING, (
         "Your bot could not finish one of its looks at the market after three tries and skipped it. "
@@ -115,5 +122,6 @@ _TELLINGS: Mapping[str, Callable[[Event], Telling | None]] = {
     "Alarm": _lot_unsold,
     SESSION_CHANGED: _session,
     "StopEscalated": _stop_late,
+    "ProtectionMissing": _unprotected,
     "CycleParked": _cycle_parked,
 }

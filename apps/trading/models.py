@@ -49,6 +49,9 @@ class Bot(TenantModel):
     allocated_capital = money(help_text="Rupees the bot may have in positions.")
     created_at = models.DateTimeField(db_default=Now())
     archived_at = models.DateTimeField(null=True, blank=True)
+    keeps_stop_at_broker = models.BooleanField(
+        default=True, help_text="Whether a stop order is left at the broker for each position, where the broker can."
+    )
 
     class Meta:
         constraints = [
@@ -349,6 +352,10 @@ class Position(TenantModel):
 class OrderIntent(TenantModel):
     """An order, from the wish to the end. `state` moves along `TRANSITIONS` and nowhere else."""
 
+    class Origin(models.TextChoices):
+        DECIDED = "DECIDED", "Decided here"
+        RECOVERED = "RECOVERED", "Found in the broker's book after this database had forgotten it"
+
     connection = TenantForeignKey("brokers.BrokerConnection", related_name="orders")
     bot = TenantForeignKey(Bot, related_name="orders")
     instrument = models.ForeignKey("market.Instrument", on_delete=models.PROTECT, related_name="+")
@@ -356,6 +363,7 @@ class OrderIntent(TenantModel):
     position = TenantForeignKey(Position, null=True, related_name="exits", help_text="What an exit sells.")
     stop = TenantForeignKey(StopRequest, null=True, related_name="orders", help_text="The stop a FLATTEN carries.")
     purpose = models.CharField(max_length=8, choices=choices_of(words.Purpose))
+    origin = models.CharField(max_length=10, choices=Origin, default=Origin.DECIDED)
     exit_reason = models.CharField(max_length=40, blank=True)
     # Not led by the tenant: the key names the connection or position, and one order per key holds for the platform.
     intent_key = models.CharField(max_length=160, unique=True)
@@ -407,7 +415,7 @@ class OrderIntent(TenantModel):
             models.UniqueConstraint(
                 fields=["tenant", "position"],
                 name="order_one_live_exit",
-                condition=Q(side="SELL", blocks=True, state__in=LIVE_STATES),
+                condition=Q(side="SELL", blocks=True, state__in=LIVE_STATES) & ~Q(purpose="PROTECT"),
             ),
         ]
         indexes = [
@@ -461,8 +469,16 @@ class OrderCommand(TenantModel):
     state = models.CharField(max_length=8, choices=State, default=State.NEW)
     state_text = models.CharField(max_length=300, blank=True)
     stop = TenantForeignKey(StopRequest, null=True, related_name="commands")
+    purpose = models.CharField(
+        max_length=8,
+        choices=choices_of(words.Purpose),
+        blank=True,
+        help_text="What a MODIFY makes of the order, when that is another purpose than its own.",
+    )
     requested_by = models.CharField(max_length=80)
-    terms = models.JSONField(default=dict, help_text="New quantity, limit_price or trigger_price of a MODIFY.")
+    terms = models.JSONField(
+        default=dict, help_text="New order_type, quantity, limit_price or trigger_price of a MODIFY."
+    )
     fence = models.BigIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=ClockTimestamp())
@@ -530,6 +546,53 @@ class AttemptAnswer(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.outcome} {self.broker_order_id}"
+
+
+class ProtectiveOrder(TenantModel):
+    """A stop order left at the broker for an open position, so that the position is not naked if ARUN is away.
+
+    The order itself, with its attempts, fills and history, is `intent`; this row says what it is for the position.
+    """
+
+    class State(models.TextChoices):
+        PLACING = "PLACING", "Being placed"
+        STANDING = "STANDING", "Stands at the broker"
+        SELLING = "SELLING", "Being sold"
+        ENDED = "ENDED", "Over"
+
+    class End(models.TextChoices):
+        SOLD = "SOLD", "It sold"
+        STOOD_DOWN = "STOOD_DOWN", "Cancelled by ARUN"
+        DAY_OVER = "DAY_OVER", "Its day ended"
+        DROPPED = "DROPPED", "Dropped by the broker"
+        NOT_PLACED = "NOT_PLACED", "Never placed"
+
+    position = TenantForeignKey(Position, related_name="protective_orders")
+    intent = TenantOneToOneField(OrderIntent, related_name="protective_order")
+    broker_ref = models.CharField(max_length=64, blank=True, help_text="The broker's order id, or the trigger's id.")
+    day = models.DateField(help_text="Trading date for which it was placed.")
+    expires_at = models.DateTimeField(null=True, help_text="Business time at which the broker ends it; empty: never.")
+    trigger_price = money(help_text="Rupees per share, as the broker last showed it.")
+    quantity = models.PositiveIntegerField()
+    state = models.CharField(max_length=8, choices=State, default=State.PLACING)
+    end = models.CharField(max_length=12, choices=End, blank=True)
+    seen_at = models.DateTimeField(null=True, help_text="Database time of the last book that showed it.")
+    short_since = models.DateTimeField(
+        null=True, help_text="Database time of a book in which shares were missing that it may have sold just then."
+    )
+    created_at = models.DateTimeField(db_default=ClockTimestamp())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(quantity__gt=0, trigger_price__gt=0), name="protective_positive"),
+            models.CheckConstraint(condition=Q(state="ENDED") ^ Q(end=""), name="protective_end_named"),
+        ]
+        indexes = [
+            models.Index(fields=["tenant", "position", "created_at"], name="protective_by_position"),
+        ]
+
+    def __str__(self) -> str:
+        return f"stop {self.trigger_price} {self.state}"
 
 
 class Fill(TenantModel):

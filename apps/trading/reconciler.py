@@ -11,6 +11,7 @@ from uuid import UUID
 
 import structlog
 from django.db import DataError, IntegrityError
+from django.db.models import Q
 
 from apps.brokers.errors import BrokerError, BrokerPayloadError, BrokerSessionExpiredError
 from apps.brokers.models import BrokerConnection
@@ -22,6 +23,7 @@ from apps.common.db import database_now, tenant_scope
 from apps.common.errors import ArunError
 from apps.common.models import WorkItem
 from apps.engine.errors import EngineError
+from apps.engine.model.choices import OrderState, Purpose
 from apps.trading.models import BookRead
 from apps.trading.selectors import live_orders
 from apps.trading.services.reconcile import Books, books_apply, books_failed
@@ -32,6 +34,9 @@ log = structlog.get_logger(__name__)
 
 BUSY_SECONDS = 2.0
 """Pause between two readings while an order may still change."""
+
+STANDING_SECONDS = 5.0
+"""Pause between two readings while nothing but stop orders stands at the broker."""
 
 QUIET_SECONDS = 15.0
 """Pause between two readings of an account at rest."""
@@ -69,8 +74,10 @@ def connection_reconcile(*, tenant_id: UUID, connection_id: UUID, make_reads: Re
     try:
         with tenant_scope(tenant_id):
             books_apply(connection_id=connection_id, books=books)
-            busy = live_orders(connection_id).exists()
-            _again(connection_id, BUSY_SECONDS if busy else QUIET_SECONDS)
+            live = live_orders(connection_id)
+            standing = Q(purpose=Purpose.PROTECT, state=OrderState.ACCEPTED)
+            busy = live.exclude(standing).exists()
+            _again(connection_id, BUSY_SECONDS if busy else STANDING_SECONDS if live.exists() else QUIET_SECONDS)
     except (IntegrityError, DataError, EngineError, ArunError) as error:
         # Books that cannot be applied must not fail in silence for ever: people are told, and entries stop with age.
         log.exception("books_not_applied", connection=str(connection_id))

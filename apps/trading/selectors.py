@@ -25,6 +25,7 @@ from apps.trading.models import (
     PlatformControl,
     PlatformStopRequest,
     Position,
+    ProtectiveOrder,
     RunControl,
     StopRequest,
 )
@@ -116,7 +117,7 @@ def unproven_attempts(scope: str, scope_id: UUID) -> QuerySet[OrderAttempt]:
     """
     outcomes = [OrderAttempt.Outcome.OPEN, OrderAttempt.Outcome.UNKNOWN]
     attempts = OrderAttempt.objects.filter(outcome__in=outcomes, sent_at=None, closed_at=None)
-    attempts = attempts.select_related("intent__instrument", "intent__bot__connection")
+    attempts = attempts.select_related("intent__instrument", "intent__bot__connection", "command")
     return attempts.filter(intent__bot_id=scope_id) if scope == RunControl.Scope.BOT else attempts
 
 
@@ -130,6 +131,17 @@ def live_orders(connection_id: UUID) -> QuerySet[OrderIntent]:
     """Return the connection's orders that may still change."""
     found: QuerySet[OrderIntent] = OrderIntent.objects.filter(connection_id=connection_id, state__in=LIVE_STATES)
     return found
+
+
+def standing_protection(position_ids: Iterable[UUID]) -> dict[UUID, ProtectiveOrder]:
+    """Return the stop order that stands at the broker for each of these lots; a lot without one is missing.
+
+    Where several stand, because the lot was bought in parts, it is the one that sells first.
+    """
+    standing = ProtectiveOrder.objects.filter(
+        position_id__in=list(position_ids), state=ProtectiveOrder.State.STANDING
+    ).order_by("trigger_price")
+    return {protective.position_id: protective for protective in standing}
 
 
 def cash_reserved(connection_id: UUID, *, cash_read_at: datetime | None, besides: Iterable[UUID] = ()) -> Decimal:

@@ -164,7 +164,8 @@ def _instrument(
         is_enabled=config.is_enabled and instrument.is_active,
         has_working_entry=any(order.side == Side.BUY and order.state not in _UNSETTLED for order in orders),
         has_working_exit=any(
-            order.side == Side.SELL and order.blocks and order.state not in _UNSETTLED for order in orders
+            order.side == Side.SELL and order.blocks and order.state not in _UNSETTLED and not _stands_by(order)
+            for order in orders
         ),
         has_unknown_order=any(order.state in _UNSETTLED for order in orders),
         has_unknown_exit=any(
@@ -178,6 +179,11 @@ def _instrument(
         corporate_action_hold=pk in facts.corporate_actions,
         sip_done=None if facts.sip_done is None else pk in facts.sip_done,
     )
+
+
+def _stands_by(order: OrderIntent) -> bool:
+    """Return whether the order only waits at the broker for its stop: such a one makes way for a sale."""
+    return order.purpose == Purpose.PROTECT and order.state != OrderState.PARTIAL
 
 
 def _engine_instrument(instrument: Instrument) -> EngineInstrument:
@@ -301,7 +307,7 @@ def _final_exits(positions: Sequence[Position]) -> dict[UUID, int]:
     if not positions:
         return {}
     over = Q(state__in=[state.value for state in FINAL]) | Q(state=OrderState.DEAD) | Q(blocks=False)
-    exits = OrderIntent.objects.filter(over, position__in=positions, side=Side.SELL)
+    exits = OrderIntent.objects.filter(over, position__in=positions, side=Side.SELL).exclude(purpose=Purpose.PROTECT)
     return dict(exits.values_list("position_id").annotate(Count("id")))
 
 
@@ -337,7 +343,7 @@ def _usage(terms: CycleTerms, ledger: _Ledger, market: MarketFacts) -> RiskUsage
 
 def _orders_today(terms: CycleTerms) -> int:
     made = OrderIntent.objects.filter(_made_today(terms), bot=terms.bot)
-    return made.exclude(state=OrderState.DEAD).count()
+    return made.exclude(state=OrderState.DEAD).exclude(purpose=Purpose.PROTECT).count()
 
 
 def _losses_in_row(bot: Bot, enough: int) -> int:

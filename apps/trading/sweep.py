@@ -9,7 +9,7 @@ import structlog
 from apps.common import clock
 from apps.common.db import tenant_scope
 from apps.common.models import WorkItem
-from apps.engine.model.choices import OrderState
+from apps.engine.model.choices import OrderState, Purpose
 from apps.trading.dispatch import work_claim
 from apps.trading.models import OrderCommand, OrderIntent
 from apps.trading.services.intents import SETTLE_CHECK_SECONDS
@@ -25,6 +25,9 @@ PARKED_LOOK_SECONDS = 60.0
 
 COMMAND_LOOK_SECONDS = 1.0
 """Pause between two looks at an order whose cancel or change has not left yet."""
+
+STANDING_LOOK_SECONDS = 15.0
+"""Pause between two looks at a stop order that stands at the broker."""
 
 SWEEP_LEASE_SECONDS = 10.0
 """How long a swept item is left alone; its own task ends or moves it sooner."""
@@ -58,6 +61,8 @@ def order_needs(*, tenant_id: UUID, intent_id: UUID) -> tuple[bool, list[UUID], 
         wants_send = intent.state in {OrderState.NEW, OrderState.SENDING}
         if not wants_send:
             seconds = PARKED_LOOK_SECONDS if intent.state == OrderState.PARKED else SETTLE_CHECK_SECONDS
+            if intent.purpose == Purpose.PROTECT and intent.state == OrderState.ACCEPTED:
+                seconds = STANDING_LOOK_SECONDS
             due_at = clock.now() + timedelta(seconds=COMMAND_LOOK_SECONDS if commands else seconds)
             work_schedule(WorkItem.Kind.ORDER, intent_id, due_at=due_at, is_urgent=bool(commands))
         return wants_send, commands, None if wants_send else intent.connection_id

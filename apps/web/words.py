@@ -562,6 +562,7 @@ PURPOSE_WORDS: Mapping[Purpose, str] = {
     Purpose.SIP: "instalment",
     Purpose.MANUAL: "closed by you",
     Purpose.FLATTEN: "stop and flatten",
+    Purpose.PROTECT: "stop order at the broker",
 }
 
 EVENT_WORDS: Mapping[str, str] = {
@@ -591,7 +592,8 @@ EVENT_WORDS: Mapping[str, str] = {
     "terms_differ": "The broker shows an order with ARUN's mark and other terms; entries of this share are frozen",
     "second_order": "The broker shows a second order with the same mark; entries of this share are frozen",
     "ambiguous": "An order without a mark at the broker could be this one; checking",
-    "superseded": "Replaced by the order of a stop",
+    "superseded": "Given up for another sale of the same lot",
+    "unprotected": "It was refused or dropped several times; you were told",
     # Why a written-down order may not leave.
     "stopped": "Held back by a stop",
     "expired": "Its time ran out before it was sent",
@@ -607,6 +609,7 @@ EVENT_WORDS: Mapping[str, str] = {
     "no_run_control": "Held back: it could not be proven that nobody stops it",
     "not_working": "Too late: the order is not at work any more",
     "nothing_to_sell": "Held back: the broker would sell nothing of it now",
+    "protected": "Waits for the stop order at the broker to make way",
     "permit_expired": "Its permit ran out; nothing left",
     "quarantine": "Held back: the books must agree with the broker first",
     "session": "Held back: the broker session is not alive",
@@ -618,6 +621,13 @@ EVENT_WORDS: Mapping[str, str] = {
     "cancel_refused": "Cancellation refused by the broker",
     "cancel_unknown": "Cancellation sent, and no answer came in time",
     "cancel_dead": "Cancellation not needed any more",
+    "modify_asked": "Change asked for",
+    "modify_new": "Change waits to be sent",
+    "modify_sending": "Change on its way",
+    "modify_done": "Change taken by the broker",
+    "modify_refused": "Change refused by the broker",
+    "modify_unknown": "Change sent, and no answer came in time",
+    "modify_dead": "Change not needed any more",
 }
 
 

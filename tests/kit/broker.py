@@ -36,6 +36,9 @@ from apps.common import clock
 from apps.engine.model.choices import Observation, OrderType, Product, Side, Validity
 from apps.trading.gateway.execute import Broker
 
+TRIGGER_TYPES = frozenset({OrderType.SL, OrderType.SL_M})
+WORKING = frozenset({Observation.OPEN, Observation.TRIGGER_PENDING, Observation.PARTIALLY_FILLED})
+
 
 class Weather(StrEnum):
     """What happens to the next write."""
@@ -63,14 +66,19 @@ class FakeBroker:
     log: list[WriteRequest] = field(default_factory=list)
     orders_now: dict[str, BrokerOrder] = field(default_factory=dict)
     trades_now: list[Fill] = field(default_factory=list)
+    past_trades: list[Fill] = field(default_factory=list)
+    known: set[InstrumentRef] = field(default_factory=set)
+    orders_made: int = 0
     on_open: Callable[[], None] | None = None
     on_hand_over: Callable[[], None] | None = None
     extra_shares: int = 0
     """Shares the customer holds besides what the bot bought."""
     logged_in: bool = True
+    stop_becomes_sale: bool = True
 
     def broker(self, facts: ConnectionFacts) -> Broker:
-        return Broker(reads=FakeReads(self), writes=FakeWrites(self), capabilities=paper_capabilities(facts.venue))
+        capabilities = replace(paper_capabilities(facts.venue), stop_becomes_sale=self.stop_becomes_sale)
+        return Broker(reads=FakeReads(self), writes=FakeWrites(self), capabilities=capabilities)
 
     def reads(self, facts: ConnectionFacts) -> "FakeReads":
         return FakeReads(self)
@@ -109,15 +117,56 @@ class FakeBroker:
         order = self.orders_now[broker_order_id]
         self.orders_now[broker_order_id] = replace(order, observation=observation, reject_reason=reason)
 
+    def oversells(self, request: PlaceRequest) -> bool:
+        """Whether a sale asks for more than what is held and in no other working sale."""
+        if request.side is Side.BUY:
+            return False
+        working = [
+            order
+            for order in self.orders_now.values()
+            if order.side is Side.SELL and order.instrument == request.instrument and order.observation in WORKING
+        ]
+        return request.quantity > self.held(request.instrument) - sum(order.pending_quantity for order in working)
+
+    def trigger(self, broker_order_id: str, *, price: Decimal) -> None:
+        """Let the price reach a resting stop order, which sells all of it."""
+        self.fill(broker_order_id, self.orders_now[broker_order_id].pending_quantity, price=price)
+
+    def forget_day(self) -> None:
+        """Begin a new day: the books are empty, the shares are still there."""
+        self.past_trades.extend(self.trades_now)
+        self.trades_now.clear()
+        self.known.update({order.instrument for order in self.orders_now.values()})
+        self.orders_now.clear()
+
+    def modify(self, request: ModifyRequest) -> WriteResult:
+        order = self.orders_now[request.broker_order_id]
+        if order.observation not in WORKING:
+            return Refused(code="FINAL", text=f"the order is {order.observation}", raw="{}")
+        order_type = request.order_type or order.order_type
+        waits = order_type in TRIGGER_TYPES
+        self.orders_now[request.broker_order_id] = replace(
+            order,
+            order_type=order_type,
+            trigger_price=(request.trigger_price or order.trigger_price) if waits else None,
+            limit_price=request.limit_price or order.limit_price,
+            observation=Observation.TRIGGER_PENDING if waits else Observation.OPEN,
+        )
+        if not waits and self.fills_at_once:
+            self.fill(request.broker_order_id, order.pending_quantity)
+        return Accepted(broker_order_id=request.broker_order_id, raw="{}")
+
     def accept(self, request: PlaceRequest) -> str:
-        broker_order_id = f"B{len(self.orders_now) + 1}"
+        self.orders_made += 1
+        broker_order_id = f"B{self.orders_made}"
+        waits = request.order_type in TRIGGER_TYPES
         now = clock.now()
         self.orders_now[broker_order_id] = BrokerOrder(
             broker_order_id=broker_order_id,
             client_order_ids=(request.client_order_id,),
             exchange_order_id=None,
-            observation=Observation.OPEN,
-            raw_status="OPEN",
+            observation=Observation.TRIGGER_PENDING if waits else Observation.OPEN,
+            raw_status="TRIGGER PENDING" if waits else "OPEN",
             instrument=request.instrument,
             side=request.side,
             order_type=OrderType(request.order_type),
@@ -133,14 +182,14 @@ class FakeBroker:
             reject_reason="",
             raw={},
         )
-        if self.fills_at_once:
+        if self.fills_at_once and not waits:
             self.fill(broker_order_id, request.quantity)
         return broker_order_id
 
     def held(self, instrument: InstrumentRef) -> int:
         return self.extra_shares + sum(
             trade.quantity * (1 if trade.side is Side.BUY else -1)
-            for trade in self.trades_now
+            for trade in [*self.past_trades, *self.trades_now]
             if trade.instrument == instrument
         )
 
@@ -169,7 +218,7 @@ class FakeReads:
 
     def holdings(self) -> tuple[Holding, ...]:
         self._check()
-        instruments = {order.instrument for order in self.account.orders_now.values()}
+        instruments = self.account.known | {order.instrument for order in self.account.orders_now.values()}
         return tuple(
             Holding(
                 instrument=instrument,
@@ -248,6 +297,8 @@ class FakeChannel:
                 return NotSent(code="rate_limited", text="too many requests")
             case Weather.REQUEST_LOST, _:
                 return OutcomeUnknown(evidence="no answer in time")
+            case _, PlaceRequest() as request if self.account.oversells(request):
+                return Refused(code="HOLDINGS", text="not enough shares", raw="{}")
             case weather, PlaceRequest() as request:
                 broker_order_id = self.account.accept(request)
                 if weather is Weather.REPLY_LOST:
@@ -255,12 +306,13 @@ class FakeChannel:
                 return Accepted(broker_order_id=broker_order_id, raw="{}")
             case _, CancelRequest(broker_order_id=broker_order_id):
                 order = self.account.orders_now[broker_order_id]
-                if order.observation is Observation.FILLED:
-                    return Refused(code="FINAL", text="the order is filled", raw="{}")
+                if order.observation not in WORKING:
+                    return Refused(code="FINAL", text=f"the order is {order.observation}", raw="{}")
                 self.account.end(broker_order_id, Observation.CANCELLED)
                 return Accepted(broker_order_id=broker_order_id, raw="{}")
-            case _, ModifyRequest(broker_order_id=broker_order_id):
-                return Accepted(broker_order_id=broker_order_id, raw="{}")
+            case weather, ModifyRequest() as request:
+                result = self.account.modify(request)
+                return OutcomeUnknown(evidence="no answer in time") if weather is Weather.REPLY_LOST else result
         raise AssertionError("answer before hand_over")
 
     def close(self) -> None:

@@ -62,3 +62,11 @@ def test_lot_that_cannot_be_sold_is_a_danger(asha) -> None:
     tell(asha, "Alarm", kind="UNSOLD", instrument=str(asha.instrument_id))
 
     assert [severity for severity, _text in told(asha)] == ["danger"]
+
+
+def test_missing_stop_order_is_told_with_the_name_of_the_share(asha) -> None:
+    tell(asha, "ProtectionMissing", instrument=str(asha.instrument_id), position="x", end="DROPPED")
+
+    ((severity, text),) = told(asha)
+    assert severity == "warning"
+    assert "stop order for your SIMTEST" in text

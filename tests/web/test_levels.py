@@ -1,10 +1,21 @@
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from uuid import uuid4
 
 import pytest
 
+from apps.common import clock
 from apps.common.db import tenant_scope
-from apps.engine.model.choices import OrderState, RunLevel
-from apps.trading.models import OrderIntent, StopAcknowledgement, StopRequest
+from apps.engine.model.choices import OrderState, OrderType, Purpose, RunLevel, Side
+from apps.trading.models import (
+    OrderAttempt,
+    OrderIntent,
+    Position,
+    ProtectiveOrder,
+    StopAcknowledgement,
+    StopRequest,
+)
+from apps.trading.services.intents import IntentTerms, intent_claim, intent_move, intent_record
 from apps.trading.services.stops import stop_drain
 from tests.web.conftest import signed_in
 from tests.web.test_home import text_of
@@ -38,6 +49,65 @@ def test_stop_sheet_says_that_no_stop_stands_at_the_broker(world, owner) -> None
     text = text_of(owner.get(level_path(world, "stop"), headers=FRAGMENT))
 
     assert "SIMLOTUS, 10 shares Kept. No stop order stands at the broker, and ARUN no longer watches its price." in text
+
+
+def stand_a_stop(world) -> None:
+    """Let a stop order stand at the broker for the lot of SIMLOTUS."""
+    with tenant_scope(world.account.tenant_id):
+        lot = Position.objects.get(instrument__tradingsymbol="SIMLOTUS", closed_at=None)
+        intent = intent_record(
+            bot=lot.bot,
+            instrument_id=lot.instrument_id,
+            terms=IntentTerms(
+                key=f"PROTECT:{lot.pk}:1",
+                purpose=Purpose.PROTECT,
+                side=Side.SELL,
+                quantity=lot.quantity,
+                order_type=OrderType.SL_M,
+                trigger_price=Decimal("97.50"),
+            ),
+            expires_at=clock.now(),
+            position=lot,
+        )
+        claimed = intent_claim(intent.pk, states=(OrderState.NEW,))
+        intent_move(claimed, OrderState.SENDING, cause="permitted")
+        ProtectiveOrder.objects.create(
+            position=lot,
+            intent=intent,
+            day=date(2026, 11, 23),
+            expires_at=datetime(2026, 11, 23, 10, 0, tzinfo=UTC),
+            trigger_price=Decimal("97.50"),
+            quantity=lot.quantity,
+        )
+        intent_move(claimed, OrderState.ACCEPTED, cause="accepted", changes={"broker_order_id": "B77"})
+
+
+def test_stop_sheets_name_the_stop_that_stands_at_the_broker_and_its_end(world, owner) -> None:
+    stand_a_stop(world)
+    stands = "A stop order at ₹97.50 stands at the broker until Mon 23 Nov, 15:30 IST."
+
+    before = text_of(owner.get(level_path(world, "stop"), headers=FRAGMENT))
+    assert f"SIMLOTUS, 10 shares Kept. {stands} ARUN no longer watches its price" in before
+    assert "Sell 10 SIMLOTUS" not in before  # told beside its lot, not as a sale of its own
+
+    owner.post(level_path(world, "stop"), {"request_id": str(uuid4())})
+    stop = newest_stop(world)
+    with tenant_scope(world.account.tenant_id):
+        OrderAttempt.objects.update(closed_at=clock.now())
+        assert stop_drain(stop.pk).is_drained
+    after = text_of(owner.get(f"/stops/{stop.pk}/", headers=FRAGMENT))
+    assert stands in after
+
+    flatten = text_of(owner.get(level_path(world, "flatten"), headers=FRAGMENT))
+    assert "SIMLOTUS, 10 shares Sold at the market" in flatten
+
+
+def test_positions_show_the_stop_at_the_broker_beside_the_rules_own(world, owner) -> None:
+    assert "none at the broker" in text_of(owner.get("/home/"))
+
+    stand_a_stop(world)
+
+    assert "at the broker ₹97.50" in text_of(owner.get("/home/"))
 
 
 def test_looking_at_a_sheet_changes_nothing(world, owner) -> None:

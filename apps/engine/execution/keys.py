@@ -43,6 +43,11 @@ def flatten_key(*, stop_id: str, position_id: str) -> str:
     return _key("FLATTEN", stop_id, position_id)
 
 
+def protect_key(*, position_id: str, number: int) -> str:
+    """Return the key of a stop order that is left at the broker; number counts those of the position from 1."""
+    return _key("PROTECT", position_id, str(number))
+
+
 def client_order_id(intent_id: UUID, key: bytes) -> str:
     """Return the tag of an intent: 19 characters of A-Z and 2-7 (base 32, RFC 4648) of HMAC-SHA256 over its id.
 

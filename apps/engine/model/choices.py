@@ -48,6 +48,7 @@ class Purpose(StrEnum):
     SIP = "SIP"
     MANUAL = "MANUAL"
     FLATTEN = "FLATTEN"
+    PROTECT = "PROTECT"
 
 
 class Side(StrEnum):

@@ -31,12 +31,13 @@ from apps.brokers.writes import (
 from apps.common import crash, events
 from apps.common.db import database_now, tenant_scope
 from apps.common.models import WorkItem
-from apps.engine.model.choices import OrderState, OrderType, Product, Side, Validity
+from apps.engine.model.choices import OrderState, OrderType, Product, Purpose, Side, Validity
 from apps.trading.errors import OrderMovedError, PermitDeniedError
 from apps.trading.gateway.permit import Permit, Sellable, permit_command, permit_order
 from apps.trading.gateway.send import DatabaseAwayError, Sending, answer_record, keep_trying, send
 from apps.trading.models import ClockTimestamp, OrderAttempt, OrderCommand, OrderEvent, OrderIntent
 from apps.trading.services.intents import intent_claim, intent_move, intent_note, intent_release
+from apps.trading.services.protective import protection_stand_down
 from apps.trading.services.work import work_schedule
 
 log = structlog.get_logger(__name__)
@@ -84,7 +85,7 @@ def order_execute(*, tenant_id: UUID, intent_id: UUID, make_broker: BrokerMaker 
     crash.here("order.claimed")
     broker = make_broker(facts)
     sellable = _fresh_sellable(intent, broker) if intent.side == Side.SELL else None
-    permit = _permit(intent, sellable)
+    permit = _permit(intent, sellable, broker.capabilities)
     if permit is None:
         return OrderState(intent.state)
     crash.here("order.permitted")
@@ -162,12 +163,12 @@ def _fresh_sellable(intent: OrderIntent, broker: Broker) -> Sellable | None:
     return Sellable(quantity=quantity, read_started_at=started_at)
 
 
-def _permit(intent: OrderIntent, sellable: Sellable | None) -> Permit | None:
+def _permit(intent: OrderIntent, sellable: Sellable | None, capabilities: Capabilities) -> Permit | None:
     try:
         with tenant_scope(intent.tenant_id):
             return permit_order(intent, sellable=sellable)
     except PermitDeniedError as denied:
-        _end_or_release(intent, denied)
+        _end_or_release(intent, denied, capabilities)
         return None
     except OrderMovedError:
         return None
@@ -178,7 +179,7 @@ def _permit(intent: OrderIntent, sellable: Sellable | None) -> Permit | None:
         return None
 
 
-def _end_or_release(intent: OrderIntent, denied: PermitDeniedError) -> None:
+def _end_or_release(intent: OrderIntent, denied: PermitDeniedError, capabilities: Capabilities) -> None:
     """Write a denial down under this caller's own claim; whoever took the order meanwhile goes on undisturbed."""
     try:
         with tenant_scope(intent.tenant_id):
@@ -187,6 +188,8 @@ def _end_or_release(intent: OrderIntent, denied: PermitDeniedError) -> None:
             if denied.is_final:
                 intent_move(intent, OrderState.DEAD, cause=denied.code, text=denied.message, data=denied.data)
             else:
+                if denied.code == "protected":
+                    protection_stand_down(intent, stop_becomes_sale=capabilities.stop_becomes_sale)
                 _note_once(intent, denied)
                 intent_release(intent, after_seconds=denied.retry_seconds)
     except OrderMovedError:
@@ -197,7 +200,7 @@ def _tell_of_stuck_exit(intent: OrderIntent, denied: PermitDeniedError) -> None:
     """Call people when a sale cannot leave: at the end of its time, or when a passing reason does not pass."""
     is_stuck = database_now() > intent.created_at + timedelta(seconds=STUCK_EXIT_SECONDS)
     waits_for_market = denied.code in {"market_closed", "stopped"}
-    if waits_for_market or not (is_stuck or denied.code == "expired"):
+    if waits_for_market or intent.purpose == Purpose.PROTECT or not (is_stuck or denied.code == "expired"):
         return
     if OrderEvent.objects.filter(intent=intent, cause="stuck").exists():
         return
@@ -327,8 +330,10 @@ def _command_request(command: OrderCommand) -> WriteRequest:
     if command.kind == OrderCommand.Kind.CANCEL:
         return CancelRequest(broker_order_id=broker_order_id)
     terms = command.terms
+    order_type = terms.get("order_type")
     return ModifyRequest(
         broker_order_id=broker_order_id,
+        order_type=None if order_type is None else OrderType(order_type),
         quantity=terms.get("quantity"),
         limit_price=_decimal(terms.get("limit_price")),
         trigger_price=_decimal(terms.get("trigger_price")),

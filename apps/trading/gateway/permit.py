@@ -84,6 +84,7 @@ def permit_order(intent: OrderIntent, *, sellable: Sellable | None) -> Permit:
         _check_entry(intent, account)
         quantity = intent.quantity
     else:
+        _check_protection(intent)
         quantity = _exit_quantity(intent, sellable)
     intent_move(
         intent,
@@ -103,14 +104,23 @@ def permit_command(command: OrderCommand) -> Permit:
     if intent.state not in {OrderState.ACCEPTED, OrderState.PARTIAL} or not intent.broker_order_id:
         is_final = intent.is_final or intent.state == OrderState.DEAD
         raise PermitDeniedError("not_working", f"the order is {intent.state}", is_final=is_final)
-    check_run_level(intent, is_cancel=command.kind == OrderCommand.Kind.CANCEL)
+    check_run_level(intent, command=command)
     return _attempt(intent, command=command, kind=command.kind, fence=command.fence, asked_at=asked_at)
 
 
-def check_run_level(intent: OrderIntent, *, is_cancel: bool = False) -> None:
-    """Raise PermitDeniedError when any scope forbids this order now."""
-    stop_id = str(intent.stop_id) if intent.stop_id else None
-    refusing = refusing_scope(Purpose(intent.purpose), scope_levels(intent.bot), stop_id=stop_id, is_cancel=is_cancel)
+def check_run_level(intent: OrderIntent, *, command: OrderCommand | None = None) -> None:
+    """Raise PermitDeniedError when any scope forbids this order, or this command to it, now."""
+    purpose, stop_id, is_cancel = intent.purpose, intent.stop_id, False
+    if command is not None:
+        is_cancel = command.kind == OrderCommand.Kind.CANCEL
+        if command.purpose:  # a change that makes something else of the order leaves under that purpose
+            purpose, stop_id = command.purpose, command.stop_id
+    refusing = refusing_scope(
+        Purpose(purpose),
+        scope_levels(intent.bot),
+        stop_id=str(stop_id) if stop_id else None,
+        is_cancel=is_cancel,
+    )
     if refusing is not None:
         raise PermitDeniedError(
             "stopped",
@@ -153,12 +163,26 @@ def _attempt(intent: OrderIntent, *, command: OrderCommand | None, kind: str, fe
         intent=intent,
         command=command,
         kind=kind,
-        purpose=intent.purpose,
+        purpose=(command.purpose if command is not None else "") or intent.purpose,
         fence=fence,
         permit_until=ClockTimestamp() + timedelta(seconds=settings.ARUN_PERMIT_SECONDS),
         process=identity(),
     )
     return Permit(attempt_id=attempt.pk, fence=fence, expires_at=asked_at + settings.ARUN_PERMIT_SECONDS)
+
+
+def _check_protection(intent: OrderIntent) -> None:
+    """Let a sale wait for the lot's stop order at the broker to get out of its way, and keep a new one from a sale."""
+    others = OrderIntent.objects.filter(
+        position_id=intent.position_id, side=Side.SELL, state__in=LIVE_STATES, blocks=True
+    ).exclude(pk=intent.pk)
+    if intent.purpose == Purpose.PROTECT:
+        if others.exclude(purpose=Purpose.PROTECT).exists():
+            raise PermitDeniedError("superseded", "the lot is being sold", is_final=True)
+    elif others.filter(purpose=Purpose.PROTECT).exists():
+        raise PermitDeniedError(
+            "protected", "the stop order at the broker makes way for this sale", is_final=False, retry_seconds=0.5
+        )
 
 
 def _check_mode(intent: OrderIntent) -> None:

@@ -96,15 +96,14 @@ def _last_check(sending: Sending) -> None:
     lock_run_control(intent.bot)
     if sending.command_id is None:
         is_mine = intent.fence == sending.permit.fence and intent.state == OrderState.SENDING
-        is_cancel = False
+        command = None
     else:
         command = OrderCommand.objects.get(pk=sending.command_id)
         is_mine = command.fence == sending.permit.fence and command.state == OrderCommand.State.SENDING
-        is_cancel = command.kind == OrderCommand.Kind.CANCEL
     if not is_mine:
         raise PermitDeniedError("claim_lost", "the order was claimed by somebody else", is_final=False)
     # A statement of its own after the lock: a stop that was committed before the lock was granted is seen here.
-    check_run_level(intent, is_cancel=is_cancel)
+    check_run_level(intent, command=command)
 
 
 def _hand_over(sending: Sending, channel: WriteChannel, progress: _Progress) -> None:

@@ -169,9 +169,13 @@ def command_record(
     kind: OrderCommand.Kind,
     requested_by: str,
     stop: StopRequest | None = None,
+    purpose: Purpose | None = None,
     terms: Mapping[str, object] | None = None,
 ) -> OrderCommand | None:
-    """Ask for a cancel or a change of a working order; None when the same is already under way."""
+    """Ask for a cancel or a change of a working order; None when the same is already under way.
+
+    `purpose` is what a change makes of the order, for example the sale that a stop order turns into.
+    """
     command = OrderCommand(
         id=uuid7(),
         tenant_id=intent.tenant_id,
@@ -179,6 +183,7 @@ def command_record(
         kind=kind,
         requested_by=requested_by,
         stop=stop,
+        purpose="" if purpose is None else purpose,
         terms=dict(terms or {}),
     )
     OrderCommand.objects.bulk_create([command], ignore_conflicts=True)
@@ -197,6 +202,10 @@ def command_record(
 
 def _follow_up(intent: OrderIntent, was: OrderState) -> None:
     state = OrderState(intent.state)
+    if intent.purpose == Purpose.PROTECT:
+        from apps.trading.services.protective import protection_follow
+
+        protection_follow(intent)
     if state in FINAL or state is OrderState.DEAD:
         work_finish(WorkItem.Kind.ORDER, intent.pk)
     elif state is OrderState.NEW:

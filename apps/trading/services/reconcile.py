@@ -59,12 +59,14 @@ from apps.trading.selectors import run_level
 from apps.trading.services.fills import Booked, fill_book
 from apps.trading.services.freezes import difference_note, entry_freeze, entry_unfreeze
 from apps.trading.services.intents import command_record, intent_move, intent_note
+from apps.trading.services.protective import is_explained_by_protection, positions_protect, protection_seen
 from apps.trading.services.timeline import database_timeline
 
 log = structlog.get_logger(__name__)
 
 TAG_SHAPE = re.compile(r"^[A-Z2-7]{19}$")
 BOOKS_TO_PROVE_ABSENCE = 2
+_STANDS_BY = Q(purpose=Purpose.PROTECT, state=OrderState.ACCEPTED)
 EXIT_DOUBT_SECONDS = 30
 """How long an exit's outcome may be unknown before one more exit is considered."""
 
@@ -125,6 +127,8 @@ def books_apply(*, connection_id: UUID, books: Books) -> None:
     if account.reconciled_at is None or books.started_at > account.reconciled_at:
         _compare_positions(connection, books)  # an older reading says nothing about shares any more
     _flatten_again(connection)
+    if books.orders.complete and books.trades.complete:
+        positions_protect(connection, books.capabilities)
     _write_account(account, books)
     _session_seen(connection, SessionState.ALIVE, "")
 
@@ -212,6 +216,8 @@ def _meet(intent: OrderIntent, row: BrokerOrder, books: Books) -> None:
         OrderAttempt.objects.filter(intent=intent, kind="PLACE", closed_at=None).update(
             closed_at=books.started_at, outcome=OrderAttempt.Outcome.ACCEPTED
         )
+    if intent.purpose == Purpose.PROTECT:
+        protection_seen(intent, row, books.started_at)
     changes: dict[str, object] = {}
     if not intent.broker_order_id:
         changes["broker_order_id"] = row.broker_order_id
@@ -226,7 +232,7 @@ def _meet(intent: OrderIntent, row: BrokerOrder, books: Books) -> None:
             OrderState.ACCEPTED,
             cause="seen_late",
             text="an order believed absent turned up at the broker",
-            changes={"blocks": False},
+            changes={"blocks": intent.purpose == Purpose.PROTECT},
             data={"broker_order_id": row.broker_order_id},
         )
         _alarm(intent, EntryFreeze.Reason.DEAD_ORDER_SEEN, {"broker_order_id": row.broker_order_id})
@@ -304,13 +310,14 @@ def _cancel_unwanted(intent: OrderIntent) -> None:
 
 
 def _is_being_sold(intent: OrderIntent) -> bool:
-    return OrderIntent.objects.filter(
+    sales = OrderIntent.objects.filter(
         connection_id=intent.connection_id,
         instrument_id=intent.instrument_id,
         side=Side.SELL,
         state__in=LIVE_STATES,
         blocks=True,
-    ).exists()
+    )
+    return sales.exclude(_STANDS_BY).exists()
 
 
 def _has_live_cancel(intent: OrderIntent) -> bool:
@@ -595,7 +602,7 @@ def _flatten_again(connection: BrokerConnection) -> None:
         if run_level(position.bot) is not RunLevel.FLATTEN:
             continue
         exits = OrderIntent.objects.filter(position=position, side=Side.SELL)
-        if exits.filter(state__in=LIVE_STATES, blocks=True).exists():
+        if exits.filter(state__in=LIVE_STATES, blocks=True).exclude(purpose=Purpose.PROTECT).exists():
             continue
         tries = list(exits.filter(purpose=Purpose.FLATTEN).exclude(state=OrderState.DEAD).order_by("-created_at"))
         if tries and len(tries) % FLATTEN_TRIES == 0:
@@ -610,6 +617,7 @@ def _compare_positions(connection: BrokerConnection, books: Books) -> None:
     busy = set(
         OrderIntent.objects.filter(connection=connection, state__in=LIVE_STATES)
         .exclude(state=OrderState.NEW)
+        .exclude(_STANDS_BY)
         .values_list("instrument_id", flat=True)
     )
     ours: dict[UUID, int] = {}
@@ -622,6 +630,8 @@ def _compare_positions(connection: BrokerConnection, books: Books) -> None:
         ref = InstrumentRef(config.instrument.exchange, config.instrument.tradingsymbol)
         theirs = held_quantity(ref, books.positions, books.holdings)
         expected = ours.get(config.instrument_id, 0) + config.baseline_quantity
+        if is_explained_by_protection(connection, config.instrument_id, expected - theirs, books.started_at):
+            continue
         if theirs != expected:
             average = held_average(ref, books)
             difference_note(config, held=theirs, expected=expected, average_price=average, seen_at=books.started_at)

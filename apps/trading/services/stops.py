@@ -222,10 +222,11 @@ def _is_over(attempt: OrderAttempt, latest: datetime) -> bool:
 
 def _is_forbidden(attempt: OrderAttempt) -> bool:
     intent = attempt.intent
+    carrier = attempt.command if attempt.command is not None and attempt.command.purpose else intent
     refusing = refusing_scope(
         Purpose(attempt.purpose),
         scope_levels(intent.bot),
-        stop_id=str(intent.stop_id) if intent.stop_id else None,
+        stop_id=str(carrier.stop_id) if carrier.stop_id else None,
         is_cancel=attempt.kind == "CANCEL",
     )
     return refusing is not None

@@ -105,12 +105,14 @@ def _terms(intent: OrderIntent) -> str:
     if intent.order_type == OrderType.LIMIT and intent.limit_price is not None:
         word = "at most" if intent.side == Side.BUY else "at least"
         return f"{word} {formats.inr(intent.limit_price)}"
+    if intent.trigger_price is not None:
+        return f"when the price falls to {formats.inr(intent.trigger_price)}"
     return "at the market"
 
 
 def _purpose(intent: OrderIntent) -> str:
     purpose = words.PURPOSE_WORDS[Purpose(intent.purpose)]
-    if intent.purpose == Purpose.EXIT and intent.exit_reason:
+    if intent.purpose in {Purpose.EXIT, Purpose.PROTECT} and intent.exit_reason:
         return f"{purpose}: {words.exit_rule_words(intent.exit_reason)}"
     return purpose
 

@@ -11,7 +11,8 @@ from apps.engine.model.snapshot import PositionSnapshot
 from apps.engine.strategies.exits import exit_levels
 from apps.market import calendar
 from apps.market.quotes import CachedQuote
-from apps.trading.models import Fill, Position
+from apps.trading.models import Fill, Position, ProtectiveOrder
+from apps.trading.selectors import standing_protection
 
 _HUNDRED = Decimal(100)
 
@@ -43,6 +44,8 @@ class PositionRow:
     pnl_percent: Decimal | None
     charges: Decimal
     stop: Level | None
+    protective: ProtectiveOrder | None
+    """The stop order that stands at the broker, which may lag behind the rule's own stop."""
     target: Level | None
     opened_at: datetime
 
@@ -64,7 +67,9 @@ def open_positions() -> list[Position]:
 
 def positions_view(positions: Iterable[Position], quotes: dict[UUID, CachedQuote]) -> PositionsView:
     """Return the table of open lots with their last prices, however old; each price carries its moment."""
-    rows = tuple(_row(position, quotes.get(position.instrument_id)) for position in positions)
+    positions = list(positions)
+    standing = standing_protection(position.pk for position in positions)
+    rows = tuple(_row(each, quotes.get(each.instrument_id), standing.get(each.pk)) for each in positions)
     pnls = [row.pnl for row in rows]
     known = [pnl for pnl in pnls if pnl is not None]
     return PositionsView(
@@ -74,7 +79,7 @@ def positions_view(positions: Iterable[Position], quotes: dict[UUID, CachedQuote
     )
 
 
-def _row(position: Position, quote: CachedQuote | None) -> PositionRow:
+def _row(position: Position, quote: CachedQuote | None, protective: ProtectiveOrder | None) -> PositionRow:
     last = None if quote is None else quote.last_price
     cost = position.average_price * position.quantity
     pnl = None if last is None else last * position.quantity - cost
@@ -95,6 +100,7 @@ def _row(position: Position, quote: CachedQuote | None) -> PositionRow:
         pnl_percent=None if pnl is None or not cost else pnl / cost * _HUNDRED,
         charges=position.charges,
         stop=stop,
+        protective=protective,
         target=target,
         opened_at=position.opened_at,
     )

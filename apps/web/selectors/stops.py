@@ -10,7 +10,17 @@ from uuid import UUID
 from apps.engine.execution.run_control import ENTRY_PURPOSES
 from apps.engine.model.choices import OrderState, Purpose, RunLevel, Side
 from apps.market.quotes import last_quotes
-from apps.trading.models import IN_FLIGHT_STATES, LIVE_STATES, Bot, OrderIntent, Position, StopEscalation, StopRequest
+from apps.trading.models import (
+    IN_FLIGHT_STATES,
+    LIVE_STATES,
+    Bot,
+    OrderIntent,
+    Position,
+    ProtectiveOrder,
+    StopEscalation,
+    StopRequest,
+)
+from apps.trading.selectors import bots_in_scope, standing_protection
 from apps.web import formats, words
 from apps.web.selectors.frame import business
 
@@ -41,21 +51,31 @@ def level_preview(bot: Bot, level: RunLevel) -> Preview:
     orders = list(
         OrderIntent.objects.filter(bot=bot, state__in=LIVE_STATES).select_related("instrument").order_by("id")
     )
-    positions = list(
-        Position.objects.filter(bot=bot, closed_at=None, quantity__gt=0)
-        .select_related("instrument")
-        .order_by("opened_at")
-    )
-    on_sale = {order.position_id for order in orders if order.side == Side.SELL and order.state != OrderState.NEW}
+    positions = _open_lots([bot.pk])
+    on_sale = {
+        order.position_id
+        for order in orders
+        if order.side == Side.SELL and order.state != OrderState.NEW and not _stands(order)
+    }
     return Preview(
         level=level,
         words=words.LEVEL_WORDS[level],
         effects=(
-            *(_order_effect(order, level) for order in orders),
+            *(_order_effect(order, level) for order in orders if not _stands(order)),
             *_position_effects(positions, level, on_sale),
         ),
         in_flight=sum(1 for order in orders if order.state in IN_FLIGHT_STATES),
     )
+
+
+def _open_lots(bot_ids: Iterable[UUID]) -> list[Position]:
+    lots = Position.objects.filter(bot__in=list(bot_ids), closed_at=None, quantity__gt=0)
+    return list(lots.select_related("instrument").order_by("opened_at"))
+
+
+def _stands(order: OrderIntent) -> bool:
+    """Return whether the order is a stop that waits at the broker; it is told beside its position."""
+    return order.purpose == Purpose.PROTECT and order.state == OrderState.ACCEPTED
 
 
 def _title(side: str, quantity: int, symbol: str) -> str:
@@ -100,23 +120,42 @@ def _working_fate(order: OrderIntent, level: RunLevel) -> tuple[str, str, str]:
 def _position_effects(positions: Iterable[Position], level: RunLevel, on_sale: set[UUID | None]) -> Iterable[Effect]:
     held = [position for position in positions if not (level is RunLevel.FLATTEN and position.pk in on_sale)]
     quotes = last_quotes(position.instrument_id for position in held) if level is RunLevel.FLATTEN else {}
+    protection = standing_protection(position.pk for position in held)
     for position in held:
         quote = quotes.get(position.instrument_id)
-        yield _position_effect(position, level, None if quote is None else quote.last_price)
+        last = None if quote is None else quote.last_price
+        yield _position_effect(position, level, last, protection.get(position.pk))
 
 
-def _position_effect(position: Position, level: RunLevel, last: Decimal | None) -> Effect:
+def _position_effect(
+    position: Position, level: RunLevel, last: Decimal | None, protective: ProtectiveOrder | None
+) -> Effect:
     subject = f"{position.instrument.tradingsymbol}, {formats.shares(position.quantity)}"
     if level is RunLevel.FLATTEN:
         about = "at a price not known now" if last is None else f"for about {formats.inr(last * position.quantity)}"
         text = f"Sold at the market, {about}. The price may differ."
         return Effect(kind="sold", icon="down", subject=subject, text=text)
+    stands = stop_words(protective) if protective else "No stop order stands at the broker"
     if level is RunLevel.RUNNING:
-        return Effect(kind="holding", icon="hold", subject=subject, text="Kept and watched; sold by the rule.")
+        return Effect(
+            kind="holding", icon="hold", subject=subject, text=f"Kept and watched; sold by the rule. {stands}."
+        )
     if level is RunLevel.PAUSE_ENTRIES:
-        return Effect(kind="holding", icon="hold", subject=subject, text="Kept and still watched; sold by the rule.")
-    text = "Kept. No stop order stands at the broker, and ARUN no longer watches its price."
-    return Effect(kind="problem", icon="alert", subject=subject, text=text)
+        text = f"Kept and still watched; sold by the rule. {stands}."
+        return Effect(kind="holding", icon="hold", subject=subject, text=text)
+    if protective is None:
+        text = f"Kept. {stands}, and ARUN no longer watches its price."
+        return Effect(kind="problem", icon="alert", subject=subject, text=text)
+    text = f"Kept. {stands}. ARUN no longer watches its price and places no other stop."
+    return Effect(kind="holding", icon="hold", subject=subject, text=text)
+
+
+def stop_words(protective: ProtectiveOrder) -> str:
+    """Return which stop stands at the broker and until when, without the full stop."""
+    until = "until it is cancelled"
+    if protective.expires_at is not None:
+        until = f"until {formats.ist(protective.expires_at)}"
+    return f"A stop order at {formats.inr(protective.trigger_price)} stands at the broker {until}"
 
 
 # --- after the press --------------------------------------------------------------------------------------------------
@@ -138,6 +177,8 @@ class Progress:
     left_before: tuple[Effect, ...]
     cancelled: tuple[Effect, ...]
     selling: tuple[Effect, ...]
+    kept: tuple[Effect, ...]
+    """Under Stop: every lot, with the stop order that stands for it at the broker, or that none does."""
     is_settled: bool
 
 
@@ -177,8 +218,14 @@ def stop_progress(stop: StopRequest) -> Progress:
         left_before=_effects(acknowledgement.in_flight if acknowledgement else [], orders),
         cancelled=_effects(acknowledgement.cancelled if acknowledgement else [], orders),
         selling=_effects(acknowledgement.flattening if acknowledgement else [], orders),
+        kept=_kept(stop) if level is RunLevel.STOP and acknowledgement is not None else (),
         is_settled=acknowledgement is not None and not any(order.state in LIVE_STATES for order in orders.values()),
     )
+
+
+def _kept(stop: StopRequest) -> tuple[Effect, ...]:
+    lots = _open_lots(bots_in_scope(stop.scope, stop.scope_id).values_list("pk", flat=True))
+    return tuple(_position_effects(lots, RunLevel.STOP, set()))
 
 
 def _in_flight(stop: StopRequest) -> int:

@@ -52,9 +52,17 @@ def make_instrument(symbol: str) -> Instrument:
 
 
 def make_trading_tenant(
-    *, name: str = "Asha", symbols: Sequence[str] = ("SIMTEST",), running: bool = True, **params: object
+    *,
+    name: str = "Asha",
+    symbols: Sequence[str] = ("SIMTEST",),
+    running: bool = True,
+    keeps_stop: bool = False,
+    **params: object,
 ) -> TradingTenant:
-    """Make a user, a tenant, a paper connection and a bot; `running` also starts it."""
+    """Make a user, a tenant, a paper connection and a bot; `running` also starts it.
+
+    Without `keeps_stop` the bot leaves no stop order at the broker: most tests are about one order at a time.
+    """
     user = User.objects.create_user(f"{name.lower()}-{uuid4().hex[:8]}@example.test", "a long test password")
     tenant = tenant_create(user_id=user.pk, name=name)
     instruments = [make_instrument(symbol) for symbol in symbols]
@@ -76,6 +84,7 @@ def make_trading_tenant(
             instrument_ids=[instrument.pk for instrument in instruments],
             actor=f"user:{user.pk}",
         )
+        Bot.objects.filter(pk=bot.pk).update(keeps_stop_at_broker=keeps_stop)
     made = TradingTenant(
         user_id=user.pk,
         tenant_id=tenant.pk,

@@ -25,6 +25,7 @@ def paper_capabilities(venue: str) -> Capabilities:
         rate_limited_is_not_sent=True,
         absence_provable=False,
         protective_orders=True,
+        stop_becomes_sale=True,
         oversell_refused=True,
         fractional=False,
         settlement_days=_SETTLEMENT_DAYS[venue],
