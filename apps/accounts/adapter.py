@@ -1,22 +1,23 @@
-"""How allauth behaves here: what its mails may say in their subject, and how it keeps TOTP seeds."""
+"""How allauth behaves here: the words of its mails, and how it keeps what second factors are made of."""
 
-import base64
-import os
+from typing import Any
+from uuid import UUID
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core import context
 from allauth.mfa.adapter import DefaultMFAAdapter
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from django.conf import settings
 
+from apps.accounts import sealing
 from apps.accounts.errors import SealedSeedError
+from apps.common import logs
 
-_VERSION = b"\x01"
-_NONCE_BYTES = 12
-# allauth gives the adapter a text and no user, so the seed is bound to its purpose and not to its row.
-_PURPOSE = b"arun/mfa-seed/v1"
+log = logs.get(__name__)
+
+_WAYS = {
+    "reauthenticate": "Type my password",
+    "mfa_reauthenticate": "Type a code",
+    "mfa_reauthenticate:webauthn": "Use my passkey",
+}
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -25,25 +26,52 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def format_email_subject(self, subject: str) -> str:
         return " ".join(subject.split())
 
+    def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
+        return [
+            {**way, "description": _WAYS.get(way["id"], way["description"])}
+            for way in super().get_reauthentication_methods(user)
+        ]
+
+    def send_notification_mail(self, template_prefix: str, user: Any, *args: Any, **kwargs: Any) -> None:
+        """Tell the person that their access was changed. The change stands also where the mail server is away."""
+        try:
+            super().send_notification_mail(template_prefix, user, *args, **kwargs)
+        except OSError as error:
+            log.error("security_mail_failed", user=str(user.pk), mail=template_prefix, error=type(error).__name__)
+
 
 class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
-    """Seals TOTP seeds and recovery seeds with AES-256-GCM under a key derived from the platform's secret key."""
+    """Seals TOTP seeds and recovery seeds for the person they belong to, and words what the library words its way."""
+
+    error_messages = {
+        **DefaultMFAAdapter.error_messages,
+        "incorrect_code": "This code is not right. Type the one that your app shows now.",
+        "unverified_email": "Confirm your e-mail address first: the link is in the mail that ARUN sent.",
+        "cannot_generate_recovery_codes": "Recovery codes come with an authenticator app or a passkey. Add one first.",
+    }
 
     def encrypt(self, text: str) -> str:
-        nonce = os.urandom(_NONCE_BYTES)
-        sealed = AESGCM(_seed_key()).encrypt(nonce, text.encode(), _PURPOSE)
-        return base64.urlsafe_b64encode(_VERSION + nonce + sealed).decode()
+        return sealing.seal(text, user_id=_whose())
 
     def decrypt(self, encrypted_text: str) -> str:
-        try:
-            blob = base64.urlsafe_b64decode(encrypted_text.encode())
-            if blob[:1] != _VERSION:
-                raise SealedSeedError("an MFA seed is not in the sealed form of version 1")
-            nonce, sealed = blob[1 : 1 + _NONCE_BYTES], blob[1 + _NONCE_BYTES :]
-            return AESGCM(_seed_key()).decrypt(nonce, sealed, _PURPOSE).decode()
-        except (InvalidTag, ValueError) as error:
-            raise SealedSeedError("an MFA seed does not open under this installation's secret key") from error
+        return sealing.unseal(encrypted_text, user_id=_whose())
+
+    def generate_authenticator_name(self, user: object, type: str) -> str:
+        """Return the name a new passkey is offered; the person may write another."""
+        return "My passkey"
+
+    def get_public_key_credential_rp_entity(self) -> dict[str, str]:
+        return {**super().get_public_key_credential_rp_entity(), "name": "ARUN"}
 
 
-def _seed_key() -> bytes:
-    return HKDF(algorithm=SHA256(), length=32, salt=None, info=_PURPOSE).derive(settings.SECRET_KEY.encode())
+def _whose() -> UUID:
+    """Return the person whose seed is meant: the one a form named, else the one who is logged in."""
+    named = sealing.named_owner()
+    if named is not None:
+        return named
+    request = context.request
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        raise SealedSeedError("nobody is named whose MFA seed this is")
+    user_id: UUID = user.pk
+    return user_id

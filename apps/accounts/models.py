@@ -50,3 +50,13 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.email
+
+
+class TotpUse(models.Model):
+    """The last time step whose TOTP code a person used. A code of this step or an earlier one counts no more."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    last_step = models.BigIntegerField(help_text="Seconds since 1970 divided by the length of a step.")
+
+    def __str__(self) -> str:
+        return f"{self.user_id} up to {self.last_step}"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 # Tables without a tenant: nothing in them tells about anybody's trading.
 GLOBAL_TABLES: Mapping[str, str] = {
     "accounts_user": "people; what a person may see hangs on memberships",
+    "accounts_totpuse": "the step of the last second factor's code that a person used",
     "accounts_user_groups": "Django's own; no group is used",
     "accounts_user_user_permissions": "Django's own; no permission is used",
     "account_emailaddress": "allauth: a person's addresses",

@@ -22,6 +22,7 @@ from django.contrib.auth import get_user
 from django.db import DatabaseError
 from django.utils.module_loading import import_string
 
+from apps.accounts.sessions import session_is_over
 from apps.common import logs, outbox
 from apps.common.db import tenant_scope
 from apps.common.keys import live_group, user_group
@@ -173,7 +174,7 @@ def _standing(session_key: str | None, user_id: UUID | None, tenant_id: UUID | N
         return Standing(close_code=CloseCode.LOGGED_OUT)
     store = import_string(f"{settings.SESSION_ENGINE}.SessionStore")(session_key)
     user = get_user(SimpleNamespace(session=store))  # type: ignore[arg-type]
-    if not user.is_authenticated or not user.is_active or user.pk != user_id:
+    if not user.is_authenticated or not user.is_active or user.pk != user_id or session_is_over(store, user):
         return Standing(close_code=CloseCode.LOGGED_OUT)
     if tenant_id is None or store.get(SESSION_KEY) != str(tenant_id):
         return Standing(close_code=CloseCode.NO_ACCESS)

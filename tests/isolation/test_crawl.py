@@ -27,8 +27,8 @@ from tests.web.world import full_world
 METHODS = ("get", "head", "post", "put", "patch", "delete")
 PARTS = ("bots", "positions", "orders", "timeline", "banner", "ready", "fills", "notices")
 SLUGS = (*SLUG_LEVELS, *PARTS, "nothing")
-# A new random seed with every look; only what leaks is judged there.
-NEVER_TWICE_THE_SAME = {"mfa_activate_totp"}
+# A new random seed or challenge with every look; only what leaks is judged there.
+NEVER_TWICE_THE_SAME = {"mfa_activate_totp", "mfa_add_webauthn"}
 ENDS_THE_SESSION = {"account_logout", "usersessions_list", "admin:logout"}
 FIELDS = (
     *("bot", "bot_id", "order", "order_id", "position", "position_id", "decision_id", "stop_id", "connection"),
@@ -68,20 +68,24 @@ class Address:
             yield reverse(self.name, kwargs=dict(zip(self.kinds, chosen, strict=True)))
 
 
-def _walk(patterns: list[URLPattern | URLResolver], space: tuple[str, ...] = ()) -> Iterator[Address | str]:
+def _walk(
+    patterns: list[URLPattern | URLResolver], space: tuple[str, ...] = (), outer: dict[str, str] | None = None
+) -> Iterator[Address | str]:
     for entry in patterns:
+        kinds = {**(outer or {}), **_kinds(entry)}
         if isinstance(entry, URLResolver):
             inner = (*space, entry.namespace) if entry.namespace else space
-            yield from _walk(entry.url_patterns, inner)
-            continue
-        if entry.name is None:
+            yield from _walk(entry.url_patterns, inner, kinds)
+        elif entry.name is None:
             yield f"{':'.join(space)} {entry.pattern}"
-            continue
-        if isinstance(entry.pattern, RegexPattern):
-            kinds = dict.fromkeys(entry.pattern.regex.groupindex, "word")
         else:
-            kinds = {name: _kind(converter) for name, converter in entry.pattern.converters.items()}
-        yield Address(name=":".join([*space, entry.name]), kinds=kinds)
+            yield Address(name=":".join([*space, entry.name]), kinds=kinds)
+
+
+def _kinds(entry: URLPattern | URLResolver) -> dict[str, str]:
+    if isinstance(entry.pattern, RegexPattern):
+        return dict.fromkeys(entry.pattern.regex.groupindex, "word")
+    return {name: _kind(converter) for name, converter in entry.pattern.converters.items()}
 
 
 def _kind(converter: object) -> str:
