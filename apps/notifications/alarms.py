@@ -105,6 +105,15 @@ def _unprotected(event: Event) -> Telling:
     )
 
 
+def _recovered(event: Event) -> Telling:
+    count = event.data["orders"]
+    what = "1 order" if count == 1 else f"{count} orders"
+    return Notification.Severity.WARNING, (
+        f"ARUN's records were restored from a copy, and {what} of yours that they had forgotten came back from your "
+        "broker's book. They stand in your list of orders, marked as recovered. Compare it with your broker's."
+    )
+
+
 def _cycle_parked(event: Event) -> Telling | None:
     return Notification.Severity.WARNING, (
         "Your bot could not finish one of its looks at the market after three tries and skipped it. "
@@ -123,5 +132,6 @@ _TELLINGS: Mapping[str, Callable[[Event], Telling | None]] = {
     SESSION_CHANGED: _session,
     "StopEscalated": _stop_late,
     "ProtectionMissing": _unprotected,
+    "OrdersRecovered": _recovered,
     "CycleParked": _cycle_parked,
 }

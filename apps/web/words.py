@@ -585,6 +585,7 @@ EVENT_WORDS: Mapping[str, str] = {
     "day_over": "The trading day ended",
     "unsold": "What was to be sold is still there; you were told",
     "already_at_broker": "The broker has this order already, so it is not sent",
+    "recovered": "Found in the broker's book after ARUN's records were restored; taken over",
     "sent_before_restore": "Given up here: the broker had it already, from before ARUN's records were restored",
     "stuck": "It could not leave; you were told",
     "ended_by_staff": "Ended by two members of the staff, who wrote down what they saw",

@@ -70,3 +70,11 @@ def test_missing_stop_order_is_told_with_the_name_of_the_share(asha) -> None:
     ((severity, text),) = told(asha)
     assert severity == "warning"
     assert "stop order for your SIMTEST" in text
+
+
+def test_recovered_orders_are_told_with_their_number(asha) -> None:
+    tell(asha, "OrdersRecovered", connection="x", orders=3)
+
+    ((severity, text),) = told(asha)
+    assert severity == "warning"
+    assert "3 orders of yours" in text

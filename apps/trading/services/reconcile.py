@@ -1,6 +1,5 @@
 """What a reading of the broker's books changes here. The caller holds an open scope of the connection's tenant."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -60,11 +59,11 @@ from apps.trading.services.fills import Booked, fill_book
 from apps.trading.services.freezes import difference_note, entry_freeze, entry_unfreeze
 from apps.trading.services.intents import command_record, intent_move, intent_note
 from apps.trading.services.protective import is_explained_by_protection, positions_protect, protection_seen
+from apps.trading.services.recovery import TAG_SHAPE, mark_of, orders_recover
 from apps.trading.services.timeline import database_timeline
 
 log = structlog.get_logger(__name__)
 
-TAG_SHAPE = re.compile(r"^[A-Z2-7]{19}$")
 BOOKS_TO_PROVE_ABSENCE = 2
 _STANDS_BY = Q(purpose=Purpose.PROTECT, state=OrderState.ACCEPTED)
 EXIT_DOUBT_SECONDS = 30
@@ -111,6 +110,10 @@ def books_apply(*, connection_id: UUID, books: Books) -> None:
     connection = BrokerConnection.objects.get(pk=connection_id)
     account = account_lock(connection)
     _keep_evidence(connection, books)
+    if _is_restored(account, books):
+        orders_recover(
+            connection, _forgotten(connection, books.orders.rows), book_trades=lambda: _book_trades(connection, books)
+        )
     matched = _match(connection, books.orders.rows)
     for intent, row in matched.pairs:
         _meet(intent, row, books)
@@ -131,6 +134,26 @@ def books_apply(*, connection_id: UUID, books: Books) -> None:
         positions_protect(connection, books.capabilities)
     _write_account(account, books)
     _session_seen(connection, SessionState.ALIVE, "")
+
+
+def _is_restored(account: AccountState, books: Books) -> bool:
+    """Return whether this is the account's first whole reading since the database was restored or failed over."""
+    whole = books.orders.complete and books.trades.complete and books.timeline == database_timeline()
+    return whole and bool(account.timeline) and account.timeline != books.timeline
+
+
+def _forgotten(connection: BrokerConnection, rows: Sequence[BrokerOrder]) -> list[BrokerOrder]:
+    """Return the rows that carry a mark of ours and belong to no order here."""
+    marks = {row.broker_order_id: mark_of(row) for row in rows if mark_of(row)}
+    known = OrderIntent.objects.filter(
+        Q(client_order_id__in=marks.values()) | Q(broker_order_id__in=marks), connection=connection
+    )
+    named = {name for pair in known.values_list("client_order_id", "broker_order_id") for name in pair}
+    return [
+        row
+        for row in rows
+        if row.broker_order_id in marks and not named & {row.broker_order_id, marks[row.broker_order_id]}
+    ]
 
 
 def _keep_evidence(connection: BrokerConnection, books: Books) -> None:
