@@ -16,7 +16,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from apps.common import clock, logs
 from apps.common.db import require_tenant_id
 from apps.common.ids import uuid7
-from apps.common.models import AuditEntry
+from apps.common.models import AuditEntry, PlatformAuditEntry
 
 
 def user_actor(user_id: object) -> str:
@@ -54,11 +54,23 @@ def record(action: str, *, actor: str, subject: str = "", data: Mapping[str, obj
     return entry
 
 
-def row_hash(entry: AuditEntry) -> str:
+def record_platform(
+    action: str, *, actor: str, subject: str = "", data: Mapping[str, object] | None = None
+) -> PlatformAuditEntry:
+    """Write a row of the platform's own audit log in the caller's transaction. `data` as in `record`: no tenant's."""
+    entry = PlatformAuditEntry(
+        id=uuid7(), actor=actor, action=action, subject=subject, data=_plain(data or {}), at=clock.now()
+    )
+    entry.row_hash = row_hash(entry)
+    entry.save(force_insert=True)
+    return entry
+
+
+def row_hash(entry: AuditEntry | PlatformAuditEntry) -> str:
     """Return SHA-256 of the row's canonical JSON: sorted keys, no spaces, ASCII."""
     row = {
         "id": str(entry.id),
-        "tenant_id": str(entry.tenant_id),
+        "tenant_id": str(entry.tenant_id) if isinstance(entry, AuditEntry) else "",
         "actor": entry.actor,
         "action": entry.action,
         "subject": entry.subject,
@@ -73,9 +85,12 @@ def chain_hash(previous_hash: str, own_hash: str) -> str:
     return hashlib.sha256(bytes.fromhex(previous_hash) + bytes.fromhex(own_hash)).hexdigest()
 
 
-def first_hash(tenant_id: UUID) -> str:
-    """Return what the first link of a tenant's chain hangs on, so that no chain can pass for another tenant's."""
-    return hashlib.sha256(b"arun/audit/v1" + tenant_id.bytes).hexdigest()
+def first_hash(tenant_id: UUID | None) -> str:
+    """Return what the first link of a tenant's chain hangs on, so that no chain can pass for another tenant's.
+
+    None is the platform's own chain.
+    """
+    return hashlib.sha256(b"arun/audit/v1" + (tenant_id.bytes if tenant_id else b"platform")).hexdigest()
 
 
 def _plain(data: Mapping[str, object]) -> Any:

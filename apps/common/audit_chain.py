@@ -1,8 +1,10 @@
-"""The audit log's chains: the relay links each tenant's rows one by one, and anybody may check that nothing changed.
+"""The audit log's chains: the relay links each tenant's rows one by one, and the platform's own, and anybody may check
+that nothing changed.
 
 A chain cannot show that its end was cut off; for that its newest hash has to be kept where the database cannot reach.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -11,7 +13,7 @@ from django.db.backends.utils import CursorWrapper
 
 from apps.common.audit import chain_hash, first_hash, row_hash
 from apps.common.db import tenant_scope
-from apps.common.models import AuditEntry, AuditLink
+from apps.common.models import AuditEntry, AuditLink, PlatformAuditEntry, PlatformAuditLink
 
 ALIAS = "relay"
 SEAL_AT_ONCE = 1000
@@ -29,6 +31,13 @@ ORDER BY entry.xid, entry.id LIMIT %s
 _HEADS = """
 SELECT DISTINCT ON (tenant_id) tenant_id, seq, chain_hash
 FROM common_auditlink WHERE tenant_id = ANY(%s) ORDER BY tenant_id, seq DESC
+"""
+_PLATFORM_UNSEALED = """
+SELECT entry.id, entry.row_hash
+FROM common_platformauditentry AS entry
+LEFT JOIN common_platformauditlink AS link ON link.entry_id = entry.id
+WHERE link.entry_id IS NULL
+ORDER BY entry.xid, entry.id LIMIT %s
 """
 
 
@@ -50,9 +59,10 @@ class Sealer:
             cursor.execute(_UNSEALED, [self._floor, SEAL_AT_ONCE])
             rows = cursor.fetchall()
             self._link(cursor, rows)
+            of_platform = self._link_platform(cursor)
         if len(rows) < SEAL_AT_ONCE and over is not None:
             self._floor = over[0]
-        return len(rows)
+        return len(rows) + of_platform
 
     @staticmethod
     def _link(cursor: CursorWrapper, rows: list[tuple[UUID, UUID, str]]) -> None:
@@ -74,10 +84,26 @@ class Sealer:
             links.append(link)
         AuditLink.objects.using(ALIAS).bulk_create(links)
 
+    @staticmethod
+    def _link_platform(cursor: CursorWrapper) -> int:
+        cursor.execute(_PLATFORM_UNSEALED, [SEAL_AT_ONCE])
+        rows: list[tuple[UUID, str]] = cursor.fetchall()
+        if not rows:
+            return 0
+        head = PlatformAuditLink.objects.using(ALIAS).order_by("-seq").values_list("seq", "chain_hash").first()
+        seq, previous = head or (0, first_hash(None))
+        links = []
+        for entry_id, own_hash in rows:
+            seq, own = seq + 1, chain_hash(previous, own_hash)
+            links.append(PlatformAuditLink(entry_id=entry_id, seq=seq, previous_hash=previous, chain_hash=own))
+            previous = own
+        PlatformAuditLink.objects.using(ALIAS).bulk_create(links)
+        return len(links)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditReport:
-    """What a check of a tenant's chain found. `defects` is empty when nothing was changed, added or taken away."""
+    """What a check of a chain found. `defects` is empty when nothing was changed, added or taken away."""
 
     linked: int
     unlinked: int
@@ -94,8 +120,22 @@ def audit_verify(tenant_id: UUID) -> AuditReport:
     with tenant_scope(tenant_id):
         entries = {entry.id: entry for entry in AuditEntry.objects.all().iterator()}
         links = list(AuditLink.objects.filter(tenant_id=tenant_id).order_by("seq"))
+    return _verify(entries, links, first_hash(tenant_id))
+
+
+def platform_audit_verify() -> AuditReport:
+    """Recompute every row's hash and every link of the platform's own chain."""
+    entries = {entry.id: entry for entry in PlatformAuditEntry.objects.all().iterator()}
+    return _verify(entries, list(PlatformAuditLink.objects.order_by("seq")), first_hash(None))
+
+
+def _verify(
+    entries: Mapping[UUID, AuditEntry | PlatformAuditEntry],
+    links: Sequence[AuditLink | PlatformAuditLink],
+    first: str,
+) -> AuditReport:
     defects = [f"row {entry.id} was changed" for entry in entries.values() if row_hash(entry) != entry.row_hash]
-    previous = first_hash(tenant_id)
+    previous = first
     for place, link in enumerate(links, start=1):
         entry = entries.get(link.entry_id)
         if link.seq != place:

@@ -22,6 +22,7 @@ class WorkItem(models.Model):
         ORDER = "order", "an order intent that is not settled"
         STOP = "stop", "a stop that is draining"
         RECONCILE = "reconcile", "comparison of a connection with its broker"
+        PLATFORM = "platform", "an account that stops above the tenants find"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     kind = models.CharField(max_length=16, choices=Kind)
@@ -113,6 +114,37 @@ class AuditLink(models.Model):
 
     def __str__(self) -> str:
         return f"{self.tenant_id} #{self.seq}"
+
+
+class PlatformAuditEntry(models.Model):
+    """What the operator's staff did to the whole platform, in the transaction in which it was done. Append-only.
+
+    Global: no tenant's data goes into it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    actor = models.CharField(max_length=80, help_text="staff:<id> or process:<name>")
+    action = models.CharField(max_length=80)
+    subject = models.CharField(max_length=120, blank=True)
+    data = models.JSONField(default=dict)
+    at = models.DateTimeField()
+    xid = models.BigIntegerField(db_default=CurrentTransactionId())
+    row_hash = models.CharField(max_length=64, help_text="SHA-256 of the canonical row.")
+
+    def __str__(self) -> str:
+        return f"{self.actor} {self.action} {self.subject}"
+
+
+class PlatformAuditLink(models.Model):
+    """One link of the platform's own audit chain, sealed by the relay as those of the tenants are. Append-only."""
+
+    entry_id = models.UUIDField(primary_key=True)
+    seq = models.BigIntegerField(unique=True)
+    previous_hash = models.CharField(max_length=64)
+    chain_hash = models.CharField(max_length=64, help_text="SHA-256(previous_hash || row_hash)")
+
+    def __str__(self) -> str:
+        return f"platform #{self.seq}"
 
 
 class Heartbeat(models.Model):

@@ -17,6 +17,8 @@ GLOBAL_TABLES: Mapping[str, str] = {
     "auth_group_permissions": "Django's own",
     "auth_permission": "Django's own",
     "common_heartbeat": "when a component was last seen",
+    "common_platformauditentry": "what the operator's staff did to the whole platform; no tenant's data",
+    "common_platformauditlink": "the chain of the same",
     "django_admin_log": "Django's own; the staff console writes audit rows instead",
     "django_content_type": "Django's own",
     "django_migrations": "Django's own; only the owner writes it",
@@ -28,7 +30,12 @@ GLOBAL_TABLES: Mapping[str, str] = {
     "mfa_authenticator": "allauth: a person's second factors, sealed",
     "subscriptions_plan": "what is sold, the same for everybody",
     "trading_platformcontrol": "run control above the tenants",
+    "trading_platformstopacknowledgement": "their answers: counts over all tenants, no name of an order",
+    "trading_platformstopescalation": "what was done when one took too long; names processes",
+    "trading_platformstopprogress": "how far their drains have come: counts",
+    "trading_platformstopproposal": "levels that wait for a second member of the staff",
     "trading_platformstoprequest": "stops by the operator above the tenants",
+    "trading_platformstopverdict": "what the second member of the staff said",
     "usersessions_usersession": "allauth: a person's sessions",
 }
 

@@ -193,6 +193,7 @@ class PlatformControl(models.Model):
         return f"{self.scope} {self.key}".strip()
 
 
+RANDOM_UUID = Func(function="gen_random_uuid", output_field=models.UUIDField())
 STOP_EPOCH = Func(Value("arun_stop_epoch"), function="nextval", output_field=models.BigIntegerField())
 
 
@@ -243,21 +244,159 @@ class StopEscalation(TenantModel):
 
 
 class PlatformStopRequest(models.Model):
-    """A kill switch of the operator: platform, broker or strategy version. Global and append-only."""
+    """A change of run level above the tenants: platform, broker or strategy version. Global and append-only."""
 
     scope = models.CharField(max_length=8, choices=PlatformControl.Scope)
     key = models.CharField(max_length=60, blank=True)
     level = models.PositiveSmallIntegerField(choices=[(level.value, level.name) for level in words.RunLevel])
     epoch = models.BigIntegerField(db_default=STOP_EPOCH, unique=True)
+    request_id = models.UUIDField(unique=True, db_default=RANDOM_UUID, help_text="As in a StopRequest.")
     requested_by = models.CharField(max_length=80)
-    reason = models.CharField(max_length=200)
+    approved_by = models.CharField(max_length=80, blank=True, help_text="The second person, where one is needed.")
+    reason = models.CharField(max_length=200, help_text="Customers read it.")
     requested_at = models.DateTimeField(db_default=ClockTimestamp())
 
     class Meta:
+        constraints = [
+            models.CheckConstraint(condition=~Q(approved_by=F("requested_by")), name="platform_stop_two_people"),
+            models.CheckConstraint(condition=Q(level__lt=3) | ~Q(approved_by=""), name="platform_stop_approved"),
+        ]
         indexes = [models.Index(fields=["scope", "key", "-epoch"], name="platform_stop_newest")]
 
     def __str__(self) -> str:
         return f"{words.RunLevel(self.level).name} of {self.scope} {self.key}".strip()
+
+    @property
+    def scope_id(self) -> str:
+        """What a StopRequest calls the id of its scope."""
+        return self.key
+
+
+class PlatformStopProgress(models.Model):
+    """How far a drain above the tenants has come, and which gateway is at it. Numbers only; it proves nothing."""
+
+    stop = models.OneToOneField(
+        PlatformStopRequest, on_delete=models.PROTECT, primary_key=True, related_name="progress"
+    )
+    lease_until = models.DateTimeField(null=True, help_text="Database time until which a drain is at work.")
+    lease_by = models.UUIDField(null=True)
+    tenants = models.PositiveIntegerField(default=0, help_text="Accounts to look at.")
+    settled = models.PositiveIntegerField(default=0, help_text="Accounts in which it is proven.")
+    looked_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.settled} of {self.tenants} for {self.stop_id}"
+
+
+class PlatformStopAcknowledgement(models.Model):
+    """The answer to a stop above the tenants: proven in every account. It counts; names stay with their tenants."""
+
+    stop = models.OneToOneField(PlatformStopRequest, on_delete=models.PROTECT, related_name="acknowledgement")
+    acknowledged_at = models.DateTimeField(db_default=ClockTimestamp())
+    tenants = models.PositiveIntegerField(default=0, help_text="Accounts with a bot in the scope.")
+    in_flight = models.PositiveIntegerField(default=0)
+    cancelled = models.PositiveIntegerField(default=0)
+    flattening = models.PositiveIntegerField(default=0)
+    superseded_by = models.BigIntegerField(null=True, help_text="Epoch of a later request of the same scope.")
+
+    def __str__(self) -> str:
+        return f"acknowledgement of {self.stop_id}"
+
+
+class PlatformStopEscalation(models.Model):
+    """A drain above the tenants that could not be proven in time. Global and append-only: it names processes only."""
+
+    stop = models.ForeignKey(PlatformStopRequest, on_delete=models.PROTECT, related_name="escalations")
+    at = models.DateTimeField(db_default=ClockTimestamp())
+    step = models.CharField(max_length=40)
+    data = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return f"{self.step} for {self.stop_id}"
+
+
+class PlatformStopEffect(TenantModel):
+    """What a stop above the tenants found and did in this account. Written once it is proven here; append-only."""
+
+    stop = models.ForeignKey(PlatformStopRequest, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(db_default=ClockTimestamp())
+    in_flight = models.JSONField(default=list, help_text="Orders that had left before, by name.")
+    cancelled = models.JSONField(default=list, help_text="Working orders that are being cancelled.")
+    flattening = models.JSONField(default=list, help_text="Positions that are being sold.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "stop"], name="platform_effect_once")]
+
+    def __str__(self) -> str:
+        return f"effect of {self.stop_id}"
+
+
+class PlatformStopProposal(models.Model):
+    """One person's wish for a level above the tenants that needs a second person. Append-only."""
+
+    id = models.UUIDField(primary_key=True, help_text="The request's id, if it becomes one.")
+    scope = models.CharField(max_length=8, choices=PlatformControl.Scope)
+    key = models.CharField(max_length=60, blank=True)
+    level = models.PositiveSmallIntegerField(choices=[(level.value, level.name) for level in words.RunLevel])
+    seen_epoch = models.BigIntegerField(help_text="The scope's newest request then; a newer one ends the proposal.")
+    proposed_by = models.CharField(max_length=80)
+    reason = models.CharField(max_length=200)
+    proposed_at = models.DateTimeField(db_default=ClockTimestamp())
+
+    def __str__(self) -> str:
+        return f"{words.RunLevel(self.level).name} proposed for {self.scope} {self.key}".strip()
+
+
+class PlatformStopVerdict(models.Model):
+    """What the second person said to a proposal, or that its proposer took it back. Append-only."""
+
+    proposal = models.OneToOneField(PlatformStopProposal, on_delete=models.PROTECT, related_name="verdict")
+    is_approved = models.BooleanField()
+    decided_by = models.CharField(max_length=80)
+    decided_at = models.DateTimeField(db_default=ClockTimestamp())
+
+    def __str__(self) -> str:
+        return f"{'approved' if self.is_approved else 'declined'} by {self.decided_by}"
+
+
+AnyStop = StopRequest | PlatformStopRequest
+"""A request of either kind of scope: what an order or a command may carry."""
+
+
+def carried(stop: AnyStop | None) -> dict[str, AnyStop]:
+    """Return the field of an order or a command that names the stop it carries, with its value."""
+    if stop is None:
+        return {}
+    return {"platform_stop" if isinstance(stop, PlatformStopRequest) else "stop": stop}
+
+
+def platform_stop_name(pk: int) -> str:
+    """Return what the run control and an order's key call a request above the tenants; no UUID reads like it."""
+    return f"platform-{pk}"
+
+
+def stop_name(stop: AnyStop) -> str:
+    """Return what the run control and an order's key call a request."""
+    return platform_stop_name(stop.pk) if isinstance(stop, PlatformStopRequest) else str(stop.pk)
+
+
+class CarriesStop(models.Model):
+    """An order or a command that a stop made: it may leave only while that stop is the newest word of its scope."""
+
+    platform_stop = models.ForeignKey(
+        PlatformStopRequest, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+
+    class Meta:
+        abstract = True
+
+    @property
+    def carried_stop(self) -> str | None:
+        """The name of the stop it carries, as `ScopeLevel.stop_id` has it."""
+        stop_id = getattr(self, "stop_id", None)
+        if stop_id is not None:
+            return str(stop_id)
+        return None if self.platform_stop_id is None else platform_stop_name(self.platform_stop_id)
 
 
 # --- decisions --------------------------------------------------------------------------------------------------------
@@ -349,7 +488,7 @@ class Position(TenantModel):
         return f"{self.quantity} of {self.instrument_id}"
 
 
-class OrderIntent(TenantModel):
+class OrderIntent(TenantModel, CarriesStop):
     """An order, from the wish to the end. `state` moves along `TRANSITIONS` and nowhere else."""
 
     class Origin(models.TextChoices):
@@ -407,6 +546,7 @@ class OrderIntent(TenantModel):
             models.CheckConstraint(
                 condition=Q(side="BUY") | Q(position__isnull=False), name="order_sell_names_position"
             ),
+            models.CheckConstraint(condition=Q(stop=None) | Q(platform_stop=None), name="order_carries_one_stop"),
             models.UniqueConstraint(
                 fields=["tenant", "connection", "instrument"],
                 name="order_one_live_entry",
@@ -449,7 +589,7 @@ class OrderEvent(TenantModel):
         return f"{self.from_state}>{self.to_state} {self.cause}"
 
 
-class OrderCommand(TenantModel):
+class OrderCommand(TenantModel, CarriesStop):
     """A cancel or a modification of a working order, with attempts of its own. A fill always wins over it."""
 
     class Kind(models.TextChoices):

@@ -28,6 +28,7 @@ from apps.trading.models import (
     ProtectiveOrder,
     RunControl,
     StopRequest,
+    stop_name,
 )
 
 
@@ -81,6 +82,7 @@ def _newest_platform(scopes: list[tuple[str, str]]) -> list[ScopeLevel]:
                 scope=str(scope),
                 level=RunLevel(request.level) if request else RunLevel.RUNNING,
                 epoch=request.epoch if request else 0,
+                stop_id=stop_name(request) if request else None,
             )
         )
     return levels
@@ -91,34 +93,49 @@ def run_level(bot: Bot) -> RunLevel:
     return effective_level(scope_levels(bot))
 
 
-def orders_in_scope(scope: str, scope_id: UUID) -> QuerySet[OrderIntent]:
+def in_scope(scope: str, scope_id: UUID | str, *, bot: str = "") -> Q:
+    """Return the rule for rows that a stop of this scope concerns; `bot` is the path to their bot, ending in `__`."""
+    if scope == RunControl.Scope.BOT:
+        return Q(**{f"{bot}pk": scope_id})
+    if scope == PlatformControl.Scope.BROKER:
+        return Q(**{f"{bot}connection__broker": scope_id})
+    if scope == PlatformControl.Scope.STRATEGY:
+        name, _, version = str(scope_id).rpartition("@")
+        return Q(**{f"{bot}strategy": name, f"{bot}strategy_version": int(version)})
+    return Q()
+
+
+def orders_in_scope(scope: str, scope_id: UUID | str) -> QuerySet[OrderIntent]:
     """Return the orders that a stop of this scope concerns."""
-    orders: QuerySet[OrderIntent] = OrderIntent.objects.all()
-    return orders.filter(bot_id=scope_id) if scope == RunControl.Scope.BOT else orders
+    orders: QuerySet[OrderIntent] = OrderIntent.objects.filter(in_scope(scope, scope_id, bot="bot__"))
+    return orders
 
 
-def bots_in_scope(scope: str, scope_id: UUID) -> QuerySet[Bot]:
+def bots_in_scope(scope: str, scope_id: UUID | str) -> QuerySet[Bot]:
     """Return the bots that a stop of this scope concerns."""
-    bots: QuerySet[Bot] = Bot.objects.filter(archived_at=None)
-    return bots.filter(pk=scope_id) if scope == RunControl.Scope.BOT else bots
+    bots: QuerySet[Bot] = Bot.objects.filter(in_scope(scope, scope_id), archived_at=None)
+    return bots
 
 
-def open_attempts(scope: str, scope_id: UUID) -> QuerySet[OrderAttempt]:
+def open_attempts(scope: str, scope_id: UUID | str) -> QuerySet[OrderAttempt]:
     """Return the attempts of a scope whose outcome nobody knows yet."""
-    attempts = OrderAttempt.objects.filter(outcome=OrderAttempt.Outcome.OPEN).select_related("intent__instrument")
-    return attempts.filter(intent__bot_id=scope_id) if scope == RunControl.Scope.BOT else attempts
+    attempts: QuerySet[OrderAttempt] = OrderAttempt.objects.filter(
+        in_scope(scope, scope_id, bot="intent__bot__"), outcome=OrderAttempt.Outcome.OPEN
+    )
+    return attempts.select_related("intent__instrument")
 
 
-def unproven_attempts(scope: str, scope_id: UUID) -> QuerySet[OrderAttempt]:
+def unproven_attempts(scope: str, scope_id: UUID | str) -> QuerySet[OrderAttempt]:
     """Return the attempts of a scope that may still hand their bytes over, for all that is written down.
 
     Whether the order has been declared UNKNOWN meanwhile is no matter: that says that its sender was not heard of, and
     only `closed_at` says that its socket cannot send any more.
     """
     outcomes = [OrderAttempt.Outcome.OPEN, OrderAttempt.Outcome.UNKNOWN]
-    attempts = OrderAttempt.objects.filter(outcome__in=outcomes, sent_at=None, closed_at=None)
-    attempts = attempts.select_related("intent__instrument", "intent__bot__connection", "command")
-    return attempts.filter(intent__bot_id=scope_id) if scope == RunControl.Scope.BOT else attempts
+    attempts: QuerySet[OrderAttempt] = OrderAttempt.objects.filter(
+        in_scope(scope, scope_id, bot="intent__bot__"), outcome__in=outcomes, sent_at=None, closed_at=None
+    )
+    return attempts.select_related("intent__instrument", "intent__bot__connection", "command")
 
 
 def orders_in_flight(bot_id: UUID) -> QuerySet[OrderIntent]:

@@ -6,7 +6,7 @@ import pytest
 from django.db import connections
 
 from apps.common import audit
-from apps.common.audit_chain import Sealer, audit_verify
+from apps.common.audit_chain import Sealer, audit_verify, platform_audit_verify
 from apps.common.db import tenant_scope
 from apps.common.errors import NoTenantScopeError
 from apps.common.models import AuditEntry, AuditLink
@@ -156,3 +156,27 @@ def test_verify_finds_tampering_by_a_superuser(committed_db, statement):
         admin.execute(statement)
 
     assert not audit_verify(tenant.id).is_sound
+
+
+def test_platform_chain_is_sealed_apart_from_the_tenants(committed_db):
+    tenant = make_tenant()
+    for action in ("run_level.set", "run_level.proposed"):
+        audit.record_platform(action, actor="staff:1", subject="broker:paper", data={"level": "STOP"})
+
+    Sealer().seal()
+
+    report = platform_audit_verify()
+    assert (report.linked, report.unlinked, report.defects) == (2, 0, ())
+    assert audit_verify(tenant.id).is_sound
+    assert platform_audit_verify().head != audit_verify(tenant.id).head
+
+
+def test_platform_chain_shows_tampering_by_a_superuser(committed_db):
+    entry = audit.record_platform("run_level.set", actor="staff:1")
+    audit.record_platform("run_level.set", actor="staff:2")
+    Sealer().seal()
+    with committed_db.connect("postgres") as admin:
+        admin.execute("ALTER TABLE common_platformauditentry DISABLE TRIGGER ALL")
+        admin.execute("UPDATE common_platformauditentry SET actor = 'staff:9' WHERE id = %s", [entry.id])
+
+    assert platform_audit_verify().defects == (f"row {entry.id} was changed",)

@@ -199,6 +199,8 @@ def test_privileges_of_the_narrow_roles_are_the_listed_ones():
         "common_tenantstream": {"SELECT", "INSERT", "UPDATE"},
         "common_auditentry": {"SELECT"},
         "common_auditlink": {"SELECT", "INSERT"},
+        "common_platformauditentry": {"SELECT"},
+        "common_platformauditlink": {"SELECT", "INSERT"},
         "common_heartbeat": {"SELECT", "INSERT", "UPDATE", "DELETE"},
     }
 
@@ -214,6 +216,8 @@ def test_privileges_of_the_application_leave_the_tables_alone():
     assert found["common_outboxevent"] == {"SELECT", "INSERT"}
     assert found["common_auditentry"] == {"SELECT", "INSERT"}
     assert found["common_auditlink"] == {"SELECT"}
+    assert found["common_platformauditentry"] == {"SELECT", "INSERT"}
+    assert found["common_platformauditlink"] == {"SELECT"}
     assert found["common_tenantstream"] == {"SELECT"}
     assert found["tenants_tenant"] == {"SELECT", "INSERT", "UPDATE"}
 

@@ -110,17 +110,12 @@ def permit_command(command: OrderCommand) -> Permit:
 
 def check_run_level(intent: OrderIntent, *, command: OrderCommand | None = None) -> None:
     """Raise PermitDeniedError when any scope forbids this order, or this command to it, now."""
-    purpose, stop_id, is_cancel = intent.purpose, intent.stop_id, False
+    purpose, stop_id, is_cancel = intent.purpose, intent.carried_stop, False
     if command is not None:
         is_cancel = command.kind == OrderCommand.Kind.CANCEL
         if command.purpose:  # a change that makes something else of the order leaves under that purpose
-            purpose, stop_id = command.purpose, command.stop_id
-    refusing = refusing_scope(
-        Purpose(purpose),
-        scope_levels(intent.bot),
-        stop_id=str(stop_id) if stop_id else None,
-        is_cancel=is_cancel,
-    )
+            purpose, stop_id = command.purpose, command.carried_stop
+    refusing = refusing_scope(Purpose(purpose), scope_levels(intent.bot), stop_id=stop_id, is_cancel=is_cancel)
     if refusing is not None:
         raise PermitDeniedError(
             "stopped",

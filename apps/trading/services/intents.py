@@ -17,6 +17,7 @@ from apps.engine.execution.states import FINAL, check_transition
 from apps.engine.model.choices import OrderState, OrderType, Product, Purpose, Side, Validity
 from apps.trading.errors import OrderMovedError
 from apps.trading.models import (
+    AnyStop,
     Bot,
     ClockTimestamp,
     CycleRun,
@@ -24,7 +25,7 @@ from apps.trading.models import (
     OrderEvent,
     OrderIntent,
     Position,
-    StopRequest,
+    carried,
 )
 from apps.trading.services.work import work_finish, work_schedule
 
@@ -58,7 +59,7 @@ def intent_record(
     expires_at: datetime,
     cycle: CycleRun | None = None,
     position: Position | None = None,
-    stop: StopRequest | None = None,
+    stop: AnyStop | None = None,
 ) -> OrderIntent | None:
     """Write a wish down as NEW; return None when its key, or a live order in its place, was there first."""
     intent_id = uuid7()
@@ -70,7 +71,7 @@ def intent_record(
         instrument_id=instrument_id,
         cycle=cycle,
         position=position,
-        stop=stop,
+        **carried(stop),
         purpose=terms.purpose,
         exit_reason=terms.exit_reason,
         intent_key=terms.key,
@@ -168,7 +169,7 @@ def command_record(
     intent: OrderIntent,
     kind: OrderCommand.Kind,
     requested_by: str,
-    stop: StopRequest | None = None,
+    stop: AnyStop | None = None,
     purpose: Purpose | None = None,
     terms: Mapping[str, object] | None = None,
 ) -> OrderCommand | None:
@@ -182,7 +183,7 @@ def command_record(
         intent=intent,
         kind=kind,
         requested_by=requested_by,
-        stop=stop,
+        **carried(stop),
         purpose="" if purpose is None else purpose,
         terms=dict(terms or {}),
     )

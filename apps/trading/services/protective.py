@@ -373,7 +373,7 @@ def _become(order: OrderIntent, sale: OrderIntent) -> None:
         intent=order,
         kind=_Kind.MODIFY,
         requested_by=f"order:{sale.pk}",
-        stop=sale.stop,
+        stop=sale.stop or sale.platform_stop,
         purpose=Purpose(sale.purpose),
         terms=terms,
     )

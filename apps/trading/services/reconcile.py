@@ -612,14 +612,14 @@ def _book(intent: OrderIntent, trade: BrokerFill, charges: Decimal) -> Booked | 
 def _flatten_late_fill(intent: OrderIntent, position: Position) -> None:
     """A purchase that fills while its scope is being flattened belongs to that stop as well."""
     if run_level(intent.bot) is RunLevel.FLATTEN:
-        from apps.trading.services.stops import flatten_position
+        from apps.trading.services.stop_effects import flatten_position
 
         flatten_position(position)
 
 
 def _flatten_again(connection: BrokerConnection) -> None:
     """Ask again for the sale of lots whose flattening order ended without selling them; call people after a few."""
-    from apps.trading.services.stops import flatten_position
+    from apps.trading.services.stop_effects import flatten_position
 
     for position in Position.objects.filter(connection=connection, closed_at=None).select_related("bot__connection"):
         if run_level(position.bot) is not RunLevel.FLATTEN:
