@@ -72,3 +72,9 @@ class InstrumentRefusedError(DomainError):
     """A share cannot be added, changed, moved or removed like this. Nothing was changed."""
 
     code = "instrument_refused"
+
+
+class ParametersRefusedError(DomainError):
+    """A bot's parameters cannot be changed like this. Nothing was changed."""
+
+    code = "parameters_refused"

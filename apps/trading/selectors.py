@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet, Sum
 from apps.common.db import require_tenant_id
 from apps.engine.execution.run_control import ScopeLevel, effective_level
 from apps.engine.model.choices import OrderState, RunLevel, Side
+from apps.engine.model.params import StrategyParams
 from apps.market.models import Instrument
 from apps.subscriptions.selectors import limits_now
 from apps.trading.models import (
@@ -30,6 +31,7 @@ from apps.trading.models import (
     StopRequest,
     stop_name,
 )
+from apps.trading.overrides import effective_params
 
 
 def strategy_key(bot: Bot) -> str:
@@ -190,6 +192,15 @@ def free_cash(connection_id: UUID, *, besides: Iterable[UUID] = ()) -> Cash:
         return Cash(free=None, read_at=None)
     held = cash_reserved(connection_id, cash_read_at=state.cash_read_at, besides=besides)
     return Cash(free=state.cash - held, read_at=state.cash_read_at)
+
+
+def share_params(bot: Bot, instrument_id: UUID) -> StrategyParams | None:
+    """Return the parameters in force for one share: its own in place of the bot's. None for a bot without any."""
+    if bot.parameters is None:
+        return None
+    configs = InstrumentConfig.objects.filter(bot_id=bot.pk, instrument_id=instrument_id)
+    overrides = configs.values_list("overrides", flat=True).first()
+    return effective_params(StrategyParams.from_json(bot.parameters.params), overrides or {})
 
 
 def require_bot(bot_id: UUID) -> Bot:

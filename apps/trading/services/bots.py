@@ -9,11 +9,15 @@ from apps.common import audit, events
 from apps.common.db import require_tenant_id
 from apps.common.ids import uuid7
 from apps.common.models import WorkItem
+from apps.engine.errors import InvalidParamsError
 from apps.engine.model.choices import RunLevel
 from apps.engine.model.params import RiskLimits, StrategyParams
 from apps.engine.strategies.rsi_reversion import STRATEGY_VERSION
+from apps.trading.errors import ParametersRefusedError
 from apps.trading.models import Bot, InstrumentConfig, ParameterSet, PlatformControl, Position, RunControl
+from apps.trading.overrides import effective_params
 from apps.trading.selectors import strategy_key
+from apps.trading.services.instruments import bots_lock
 from apps.trading.services.levels import levels_refresh
 from apps.trading.services.reconcile import account_lock
 from apps.trading.services.stops import run_control_ensure, stop_request
@@ -70,7 +74,12 @@ def bot_create(
 
 
 def parameters_change(*, bot: Bot, params: StrategyParams, limits: RiskLimits, actor: str) -> ParameterSet:
-    """Give the bot a new version of its parameters and limits; open positions follow it at once."""
+    """Give the bot a new version of its parameters and limits; open positions follow it at once.
+
+    Raises ParametersRefusedError where a share's own settings would contradict them.
+    """
+    bots_lock()
+    _require_shares_fit(bot, params)
     newest = ParameterSet.objects.filter(bot=bot).order_by("-version").values_list("version", flat=True).first()
     parameters: ParameterSet = ParameterSet.objects.create(
         bot=bot,
@@ -95,3 +104,16 @@ def parameters_change(*, bot: Bot, params: StrategyParams, limits: RiskLimits, a
         data={"bot": str(bot.pk), "version": parameters.version},
     )
     return parameters
+
+
+def _require_shares_fit(bot: Bot, params: StrategyParams) -> None:
+    configs = InstrumentConfig.objects.filter(bot=bot).exclude(overrides={}).select_related("instrument")
+    for config in configs.order_by("instrument__tradingsymbol"):
+        try:
+            effective_params(params, config.overrides)
+        except InvalidParamsError as error:
+            raise ParametersRefusedError(
+                f"{config.instrument.tradingsymbol} has settings of its own that do not fit: {error.message}. "
+                "Change them on the page Instruments first.",
+                data={"instrument": str(config.instrument_id)},
+            ) from error

@@ -1,18 +1,27 @@
-"""The shares that bots watch: adding, changing, moving and removing them, within the plan's limit and in versions."""
+"""The shares that bots watch: adding, changing, moving and removing them, within the plan's limit and in versions.
+
+A share that is removed or moved is locked first, and then looked at: a cycle that records an entry holds the same row
+until its commit, so that no order is left behind for a share that nobody watches any more.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from apps.common import audit, events
+from apps.common.errors import InvalidInputError
 from apps.common.ids import uuid7
 from apps.engine.errors import InvalidParamsError
 from apps.engine.model.params import StrategyParams
 from apps.market.models import Instrument
-from apps.trading.models import Bot, InstrumentConfig, InstrumentVersion, Position
-from apps.trading.overrides import OwnSettings, effective_params, share_limits
+from apps.trading.errors import InstrumentRefusedError
+from apps.trading.models import LIVE_STATES, Bot, InstrumentConfig, InstrumentVersion, OrderIntent, Position
+from apps.trading.overrides import OwnSettings, effective_params, own_settings, share_limits
 from apps.trading.selectors import instrument_places
 from apps.trading.services.levels import levels_refresh
+
+MOST_OWN_SHARES = 1_000_000_000
+"""A count of own shares above this is a slip of the pen."""
 
 MOST_NAMED = 50
 """Shares that one audit row names; it says how many there were in all."""
@@ -69,6 +78,157 @@ def instruments_save(*, connection_id: UUID, wanted: Sequence[Wanted], actor: st
     if made or touched:
         _tell(bots, [*made, *touched], known, saved, actor)
     return saved
+
+
+def instrument_add(*, bot: Bot, instrument_id: UUID, actor: str) -> InstrumentConfig:
+    """Let the bot watch a share; one that it watches already stays as it is.
+
+    Raises InstrumentRefusedError where the plan, the market or another bot says no.
+    """
+    found: InstrumentConfig | None = InstrumentConfig.objects.filter(bot=bot, instrument_id=instrument_id).first()
+    if found is not None:
+        return found
+    wanted = Wanted(instrument_id=instrument_id, bot_id=bot.pk, is_enabled=True, own=OwnSettings())
+    saved = instruments_save(connection_id=bot.connection_id, wanted=[wanted], actor=actor)
+    if instrument_id in saved.refused:
+        raise InstrumentRefusedError(saved.refused[instrument_id])
+    added: InstrumentConfig = InstrumentConfig.objects.get(bot=bot, instrument_id=instrument_id)
+    return added
+
+
+def instrument_change(
+    *,
+    config_id: UUID,
+    is_enabled: bool,
+    own: OwnSettings,
+    baseline_quantity: int,
+    shown_version: int,
+    shown_baseline: int,
+    actor: str,
+) -> InstrumentConfig:
+    """Change how a share is watched. Saving what is there already writes nothing.
+
+    `shown_version` and `shown_baseline` are those of the form: when somebody changed the share since, nothing is
+    saved. Raises InvalidParamsError with every fault, InvalidInputError for the customer's own shares,
+    InstrumentRefusedError where the share was changed in between, InstrumentConfig.DoesNotExist for a stranger's and a
+    missing one.
+    """
+    config = _config_lock(config_id)
+    own = own_settings(own.overrides, own.limits)
+    if config.bot.parameters is not None:
+        effective_params(StrategyParams.from_json(config.bot.parameters.params), own.overrides)
+    share_limits(own.limits)
+    if not 0 <= baseline_quantity <= MOST_OWN_SHARES:
+        raise InvalidInputError("baseline_quantity", expected="a whole number from 0", got=baseline_quantity)
+    wanted = (is_enabled, dict(own.overrides), dict(own.limits), baseline_quantity)
+    if wanted == (config.is_enabled, config.overrides, config.limits, config.baseline_quantity):
+        return config
+    if (config.settings_version, config.baseline_quantity) != (shown_version, shown_baseline):
+        raise InstrumentRefusedError("Somebody changed this share since you opened it. Look at it again.")
+    config.is_enabled, config.overrides, config.limits, config.baseline_quantity = wanted
+    _save_version(config, actor)
+    levels_follow([config])
+    _tell_one("instrument.changed", config, actor)
+    return config
+
+
+def instruments_switch(*, config_ids: Iterable[UUID], is_enabled: bool, actor: str) -> int:
+    """Switch shares on or off and return how many were changed. Off ends purchases; what is held is still sold."""
+    bots_lock()
+    rows = InstrumentConfig.objects.filter(pk__in=list(config_ids), is_enabled=not is_enabled).select_related("bot")
+    configs = list(rows.select_related("instrument"))
+    for config in configs:
+        config.is_enabled = is_enabled
+        _save_version(config, actor)
+        _tell_one("instrument.switched_on" if is_enabled else "instrument.switched_off", config, actor)
+    return len(configs)
+
+
+def instrument_move(*, config_id: UUID, bot: Bot, actor: str) -> InstrumentConfig:
+    """Let another bot of the same connection watch a share from now on.
+
+    Raises InstrumentRefusedError while the share is held or an order of it is alive, and where the other bot cannot
+    watch it.
+    """
+    config = _config_lock(config_id)
+    if config.bot_id == bot.pk:
+        return config
+    if bot.connection_id != config.connection_id or bot.archived_at is not None:
+        raise InstrumentRefusedError(f"Expected a bot of the same broker connection, got {bot.name}.")
+    _require_untouched(config, "moved")
+    fault = own_settings_fault(bot, OwnSettings(overrides=config.overrides, limits=config.limits))
+    if fault:
+        raise InstrumentRefusedError(f"Its own settings do not fit the bot {bot.name}: {fault}")
+    before = config.bot.name
+    config.bot = bot
+    _save_version(config, actor)
+    _tell_one("instrument.moved", config, actor, data={"from": before, "to": bot.name})
+    return config
+
+
+def instrument_remove(*, config_id: UUID, actor: str) -> None:
+    """Watch a share no more. Its versions stay, and so does everything that happened to it.
+
+    Raises InstrumentRefusedError while the share is held or an order of it is alive.
+    """
+    config = _config_lock(config_id)
+    _require_untouched(config, "removed")
+    config.settings_version = _next_version(config)
+    version_of(config, actor, is_removed=True).save(force_insert=True)
+    _tell_one("instrument.removed", config, actor)
+    config.delete()
+
+
+def _config_lock(config_id: UUID) -> InstrumentConfig:
+    """Lock the bots, then the share, and return it as it is now."""
+    bots_lock()
+    rows = InstrumentConfig.objects.select_for_update(of=("self",))
+    config: InstrumentConfig = rows.select_related("instrument", "bot__parameters", "bot__connection").get(pk=config_id)
+    return config
+
+
+def _require_untouched(config: InstrumentConfig, verb: str) -> None:
+    """Raise InstrumentRefusedError while the share's shares or orders hang on the bot that watches it."""
+    at = {"connection_id": config.connection_id, "instrument_id": config.instrument_id}
+    name = config.instrument.tradingsymbol
+    held = Position.objects.filter(**at, closed_at=None, quantity__gt=0).first()
+    if held is not None:
+        raise InstrumentRefusedError(
+            f"{config.bot.name} holds {held.quantity} of {name}. It can be {verb} once they are sold."
+        )
+    if OrderIntent.objects.filter(**at, state__in=LIVE_STATES).exists():
+        raise InstrumentRefusedError(f"An order of {name} is alive. It can be {verb} once that has ended.")
+
+
+def _save_version(config: InstrumentConfig, actor: str) -> None:
+    config.settings_version = _next_version(config)
+    config.save(update_fields=["bot", "is_enabled", "overrides", "limits", "baseline_quantity", "settings_version"])
+    version_of(config, actor).save(force_insert=True)
+
+
+def _next_version(config: InstrumentConfig) -> int:
+    rows = InstrumentVersion.objects.filter(connection_id=config.connection_id, instrument_id=config.instrument_id)
+    newest = rows.order_by("-version").values_list("version", flat=True).first()
+    return (newest or 0) + 1
+
+
+def _tell_one(action: str, config: InstrumentConfig, actor: str, *, data: Mapping[str, object] | None = None) -> None:
+    audit.record(
+        action,
+        actor=actor,
+        subject=f"instrument:{config.pk}",
+        data={
+            "symbol": config.instrument.tradingsymbol,
+            "bot": str(config.bot_id),
+            "version": config.settings_version,
+            "enabled": config.is_enabled,
+            "own_shares": config.baseline_quantity,
+            "overrides": config.overrides,
+            "limits": config.limits,
+            **(data or {}),
+        },
+    )
+    events.publish("InstrumentsChanged", tenant_id=config.tenant_id, data={"bot": str(config.bot_id), "count": 1})
 
 
 def bots_lock() -> list[Bot]:

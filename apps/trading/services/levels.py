@@ -2,10 +2,10 @@
 
 from decimal import Decimal
 
-from apps.engine.model.params import StrategyParams
 from apps.engine.model.snapshot import PositionSnapshot
 from apps.engine.strategies.exits import exit_levels, watched_levels
 from apps.trading.models import Position, PriceLevel
+from apps.trading.selectors import share_params
 
 _Direction = PriceLevel.Direction
 
@@ -16,9 +16,9 @@ SMALLEST_STEP = Decimal("0.0001")
 def levels_refresh(position: Position) -> None:
     """Write the levels of a position anew, in the caller's transaction; a closed one has none."""
     PriceLevel.objects.filter(tenant_id=position.tenant_id, position_id=position.pk).delete()
-    if position.quantity == 0 or position.bot.parameters is None:
+    params = share_params(position.bot, position.instrument_id) if position.quantity else None
+    if params is None:
         return
-    params = StrategyParams.from_json(position.bot.parameters.params)
     lot = PositionSnapshot(
         position_id=str(position.pk),
         quantity=position.quantity,

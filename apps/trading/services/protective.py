@@ -19,7 +19,6 @@ from apps.common.db import database_now
 from apps.engine.execution.keys import protect_key
 from apps.engine.model.choices import MarketPhase, Observation, OrderState, OrderType, Purpose, RunLevel, Side
 from apps.engine.model.instrument import floor_to_tick
-from apps.engine.model.params import StrategyParams
 from apps.engine.model.snapshot import PositionSnapshot
 from apps.engine.strategies.exits import exit_levels
 from apps.market import calendar
@@ -33,7 +32,7 @@ from apps.trading.models import (
     Position,
     ProtectiveOrder,
 )
-from apps.trading.selectors import run_level
+from apps.trading.selectors import run_level, share_params
 from apps.trading.services.intents import (
     IntentTerms,
     command_record,
@@ -95,10 +94,12 @@ def protective_level(position: Position) -> Decimal | None:
     None where the bot keeps none there, or the rule has no stop. With never_sell_at_loss only the catastrophic stop is
     left at the broker, because a broker cannot be told to sell only above the lot's cost.
     """
-    parameters, tick = position.bot.parameters, position.instrument.tick_size
-    if not position.bot.keeps_stop_at_broker or parameters is None or not tick:
+    tick = position.instrument.tick_size
+    if not position.bot.keeps_stop_at_broker or not tick:
         return None
-    params = StrategyParams.from_json(parameters.params)
+    params = share_params(position.bot, position.instrument_id)
+    if params is None:
+        return None
     levels = exit_levels(
         params,
         PositionSnapshot(

@@ -15,11 +15,9 @@ from apps.common import audit, clock, events
 from apps.common.ids import uuid7
 from apps.engine.execution.keys import entry_key, sip_key
 from apps.engine.model.choices import Mode, OrderState, OrderType, Purpose, Side, Timeframe
-from apps.engine.model.params import StrategyParams
 from apps.engine.strategies.sip import instalment_of
 from apps.market import calendar
 from apps.trading.models import (
-    Bot,
     ClockTimestamp,
     InstrumentConfig,
     OrderEvent,
@@ -27,6 +25,7 @@ from apps.trading.models import (
     Position,
     ProtectiveOrder,
 )
+from apps.trading.selectors import share_params
 from apps.trading.services.intents import intent_claim, intent_move
 
 TAG_SHAPE = re.compile(r"^[A-Z2-7]{19}$")
@@ -107,7 +106,7 @@ def _adopt(connection: BrokerConnection, row: BrokerOrder) -> OrderIntent | None
 
 def _written_down(config: InstrumentConfig, row: BrokerOrder, lot: Position | None) -> OrderIntent | None:
     """Insert the row under the key it must have had; None when that key, or its mark, belongs to another one."""
-    purpose = _purpose(config.bot, row)
+    purpose = _purpose(config, row)
     intent = OrderIntent(
         id=uuid7(),
         tenant_id=config.tenant_id,
@@ -146,10 +145,11 @@ def _written_down(config: InstrumentConfig, row: BrokerOrder, lot: Position | No
     return recorded
 
 
-def _purpose(bot: Bot, row: BrokerOrder) -> Purpose:
+def _purpose(config: InstrumentConfig, row: BrokerOrder) -> Purpose:
     if row.side is Side.SELL:
         return Purpose.PROTECT if row.order_type in _STOP_TYPES else Purpose.EXIT
-    is_plan = bot.parameters is not None and StrategyParams.from_json(bot.parameters.params).mode is Mode.SIP
+    params = share_params(config.bot, config.instrument_id)
+    is_plan = params is not None and params.mode is Mode.SIP
     return Purpose.SIP if is_plan else Purpose.ENTRY
 
 
@@ -159,9 +159,9 @@ def _key(config: InstrumentConfig, row: BrokerOrder, purpose: Purpose) -> str:
     Where that key is taken, or cannot be told, and for every sale, it is one of its own.
     """
     own = f"RECOVERED:{config.connection_id}:{row.broker_order_id}"
-    if row.side is Side.SELL or config.bot.parameters is None:
+    params = None if row.side is Side.SELL else share_params(config.bot, config.instrument_id)
+    if params is None:
         return own
-    params = StrategyParams.from_json(config.bot.parameters.params)
     connection_id, instrument_id = str(config.connection_id), str(config.instrument_id)
     exchange, session_class = config.instrument.exchange, config.instrument.session_class
     if purpose == Purpose.SIP:

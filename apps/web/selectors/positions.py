@@ -6,12 +6,15 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from django.db.models import OuterRef, Subquery
+
 from apps.engine.model.params import StrategyParams
 from apps.engine.model.snapshot import PositionSnapshot
 from apps.engine.strategies.exits import exit_levels
 from apps.market import calendar
 from apps.market.quotes import CachedQuote
-from apps.trading.models import Fill, Position, ProtectiveOrder
+from apps.trading.models import Fill, InstrumentConfig, Position, ProtectiveOrder
+from apps.trading.overrides import effective_params
 from apps.trading.selectors import standing_protection
 
 _HUNDRED = Decimal(100)
@@ -61,7 +64,9 @@ class PositionsView:
 
 def open_positions() -> list[Position]:
     """Return the tenant's open lots with what a row needs."""
+    own = InstrumentConfig.objects.filter(bot_id=OuterRef("bot_id"), instrument_id=OuterRef("instrument_id"))
     rows = Position.objects.filter(closed_at=None, quantity__gt=0)
+    rows = rows.annotate(share_overrides=Subquery(own.values("overrides")[:1]))
     return list(rows.select_related("instrument", "bot__parameters").order_by("opened_at"))
 
 
@@ -110,8 +115,9 @@ def _levels(position: Position, last: Decimal | None) -> tuple[Level | None, Lev
     """Return the nearest stop under the price and the target over it, by the rule's own function."""
     if position.bot.parameters is None:
         return None, None
+    params = StrategyParams.from_json(position.bot.parameters.params)
     levels = exit_levels(
-        StrategyParams.from_json(position.bot.parameters.params),
+        effective_params(params, getattr(position, "share_overrides", None) or {}),
         PositionSnapshot(
             position_id=str(position.pk),
             quantity=position.quantity,
