@@ -34,3 +34,13 @@ class SessionState(models.TextChoices):
     COMPETING = "COMPETING", "Used elsewhere"
     NOT_PROVISIONED = "NOT_PROVISIONED", "Not allowed by the broker"
     DEGRADED = "DEGRADED", "Broker in trouble"
+
+
+class TestState(models.TextChoices):
+    """How far a test of a connection has come."""
+
+    __test__ = False
+
+    WAITING = "waiting", "Asking the broker"
+    PASSED = "passed", "The broker answered"
+    FAILED = "failed", "The broker did not let us in, or did not answer"

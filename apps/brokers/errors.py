@@ -6,7 +6,7 @@ Two flags answer what the caller should do. `retryable`: the same *read* may be 
 
 from typing import ClassVar
 
-from apps.common.errors import ArunError
+from apps.common.errors import ArunError, DomainError
 
 
 class BrokerError(ArunError):
@@ -90,3 +90,15 @@ class HandOverUncertainError(BrokerError):
     """Part of the write may have left. Treat the outcome as unknown; the book decides."""
 
     code = "hand_over_uncertain"
+
+
+class TooManyTestsError(DomainError):
+    """Somebody asks a broker the same thing again and again. Nothing is wrong; come back later."""
+
+    code = "too_many_tests"
+
+
+class ConnectionInUseError(DomainError):
+    """A connection that trades cannot become another account. Add one instead."""
+
+    code = "connection_in_use"

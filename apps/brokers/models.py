@@ -6,8 +6,8 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
 
-from apps.brokers.choices import Broker, ConnectionMode, SessionState, Venue
-from apps.common.db import TenantModel
+from apps.brokers.choices import Broker, ConnectionMode, SessionState, TestState, Venue
+from apps.common.db import TenantForeignKey, TenantModel
 
 
 class BrokerConnection(TenantModel):
@@ -54,3 +54,31 @@ class BrokerConnection(TenantModel):
     def is_paper(self) -> bool:
         """Whether no real money can move."""
         return self.broker == Broker.PAPER
+
+
+class ConnectionTest(TenantModel):
+    """Somebody asked whether the broker answers for this connection, and what it answered. A worker asks it."""
+
+    connection = TenantForeignKey(BrokerConnection, related_name="tests")
+    requested_by = models.CharField(max_length=80)
+    requested_at = models.DateTimeField(db_default=Now(), help_text="Database time.")
+    state = models.CharField(max_length=8, choices=TestState, default=TestState.WAITING)
+    session_state = models.CharField(max_length=16, choices=SessionState, default=SessionState.UNKNOWN)
+    deployable = models.DecimalField(
+        max_digits=16, decimal_places=2, null=True, help_text="Rupees that the broker says an order may use."
+    )
+    problem = models.CharField(max_length=40, blank=True, help_text="Code of the error that came instead of an answer.")
+    finished_at = models.DateTimeField(null=True, help_text="Database time.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "connection"],
+                name="connection_test_one_waiting",
+                condition=models.Q(state=TestState.WAITING),
+            ),
+        ]
+        indexes = [models.Index(fields=["tenant", "connection", "-requested_at"], name="connection_test_newest")]
+
+    def __str__(self) -> str:
+        return f"test of {self.connection_id}: {self.state}"

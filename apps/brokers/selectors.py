@@ -1,13 +1,19 @@
 """Reads of broker connections. Each needs the tenant's scope."""
 
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 from django.db.models import QuerySet
 
-from apps.brokers.models import BrokerConnection
+from apps.brokers.choices import TestState
+from apps.brokers.models import BrokerConnection, ConnectionTest
 from apps.brokers.port import Capabilities, ConnectionFacts
 from apps.brokers.registry import capabilities_for
+from apps.common.db import database_now
+
+TEST_SECONDS = 20
+"""How long a page waits for the answer to a test. Longer than two reads with all their tries take."""
 
 
 def connection_list() -> QuerySet[BrokerConnection]:
@@ -41,3 +47,16 @@ def connection_capabilities(connection: BrokerConnection) -> Capabilities:
         late_acceptance_seconds=known.late_acceptance_seconds if late is None else late,
         book_lag_seconds=known.book_lag_seconds if lag is None else lag,
     )
+
+
+def connection_test_newest(connection_id: UUID) -> ConnectionTest | None:
+    """Return the connection's last test, if there was one."""
+    found: ConnectionTest | None = (
+        ConnectionTest.objects.filter(connection_id=connection_id).order_by("-requested_at", "-pk").first()
+    )
+    return found
+
+
+def is_given_up(test: ConnectionTest) -> bool:
+    """Return whether a test that still waits has been waited for long enough."""
+    return test.state == TestState.WAITING and database_now() - test.requested_at >= timedelta(seconds=TEST_SECONDS)
