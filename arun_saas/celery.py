@@ -3,7 +3,7 @@
 import os
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_ready
 from kombu.entity import Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "arun_saas.settings.development")
@@ -46,7 +46,7 @@ app.conf.update(
     task_default_queue="default",
     task_queues=[
         Queue(name)  # type: ignore[no-untyped-call]
-        for name in ("orders", "reconcile", "cycles", "market", "default")
+        for name in ("stops", "exits", "orders", "reconcile", "cycles", "market", "default")
     ],
     task_create_missing_queues=False,
     beat_schedule=BEAT_SCHEDULE,
@@ -59,3 +59,12 @@ app.autodiscover_tasks()
 @setup_logging.connect  # type: ignore[untyped-decorator]
 def _configure_logging(**_kwargs: object) -> None:
     """Keep Celery from installing its own log format over the platform's."""
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]
+def _open_gateway(**_kwargs: object) -> None:
+    """Give the worker of the orders' queues its slots; its Celery threads only take wake-up calls in."""
+    if "orders" in app.amqp.queues.consume_from:
+        from apps.trading.gateway import intake
+
+        intake.gateway_open()

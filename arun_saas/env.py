@@ -24,13 +24,16 @@ def text(name: str, default: str | None = None) -> str:
     return default
 
 
-def integer(name: str, default: int) -> int:
+def integer(name: str, default: int, *, at_least: int | None = None) -> int:
     """Return the variable as an integer."""
     raw = text(name, str(default))
     try:
-        return int(raw)
+        value = int(raw)
     except ValueError as error:
         raise ImproperlyConfigured(f"{name} must be a whole number, got {raw!r}.") from error
+    if at_least is not None and value < at_least:
+        raise ImproperlyConfigured(f"{name} must be at least {at_least}, got {value}.")
+    return value
 
 
 def flag(name: str, *, default: bool) -> bool:

@@ -3,7 +3,7 @@
 from typing import Any
 
 _HEARTBEAT_SECONDS = 5.0
-_HEARTBEAT_QUEUES = {"gateway": "orders", "worker": "market", "default": "default"}
+_HEARTBEAT_QUEUES = {"gateway": "stops", "worker": "market", "default": "default"}
 
 BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     f"heartbeat-{component}": {
@@ -14,7 +14,6 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     }
     for component, queue in _HEARTBEAT_QUEUES.items()
 } | {
-    "sweep": {"task": "trading.sweep", "schedule": 1.0, "options": {"queue": "orders", "expires": 3}},
     "dispatch": {"task": "trading.dispatch_tick", "schedule": 1.0, "options": {"queue": "market", "expires": 2}},
     "candles": {"task": "market.candles_tick", "schedule": 1.0, "options": {"queue": "market", "expires": 5}},
     "price-watch": {"task": "trading.price_watch_tick", "schedule": 2.0, "options": {"queue": "market", "expires": 4}},

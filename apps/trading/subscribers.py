@@ -1,6 +1,7 @@
 """What follows an event: somebody is woken. The sweeper would find the same work a second later."""
 
 from apps.common import events
+from apps.engine.model.choices import Side
 from apps.trading.tasks import orders
 
 
@@ -13,7 +14,9 @@ def wire() -> None:
 
 
 def _send_order(event: events.Event) -> None:
-    orders.execute_order.delay(str(event.tenant_id), str(event.data["intent"]))
+    is_purchase = event.kind == "IntentRecorded" and event.data["side"] == Side.BUY
+    queue = orders.ORDERS["queue"] if is_purchase else orders.EXITS
+    orders.execute_order.apply_async(args=[str(event.tenant_id), str(event.data["intent"])], queue=queue)
 
 
 def _settle_order(event: events.Event) -> None:

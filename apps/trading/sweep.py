@@ -1,15 +1,17 @@
-"""The sweeper: finds due work in PostgreSQL and wakes somebody up. All of Redis may be lost and it still happens."""
+"""The sweeper: finds due work in PostgreSQL and gives it to somebody. All of Redis may be lost and it still happens."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
 import structlog
+from django.db import InterfaceError, OperationalError
 
 from apps.common import clock
 from apps.common.db import tenant_scope
 from apps.common.models import WorkItem
-from apps.engine.model.choices import OrderState, Purpose
+from apps.engine.model.choices import OrderState, Purpose, Side
 from apps.trading.dispatch import work_claim
 from apps.trading.models import OrderCommand, OrderIntent
 from apps.trading.services.intents import SETTLE_CHECK_SECONDS
@@ -18,7 +20,7 @@ from apps.trading.services.work import work_finish, work_schedule
 log = structlog.get_logger(__name__)
 
 SWEEP_BATCH = 200
-"""Items per sweep: one second's worth of what eight gateway threads can do, with room."""
+"""Items of a kind in one sweep: about as many as one gateway gets done until the next."""
 
 PARKED_LOOK_SECONDS = 60.0
 """Pause between two looks at an order that waits for people."""
@@ -29,40 +31,65 @@ COMMAND_LOOK_SECONDS = 1.0
 STANDING_LOOK_SECONDS = 15.0
 """Pause between two looks at a stop order that stands at the broker."""
 
-SWEEP_LEASE_SECONDS = 10.0
-"""How long a swept item is left alone; its own task ends or moves it sooner."""
+SWEEP_LEASE_SECONDS = 3.0
+"""How long a swept item is left alone. Then another gateway may have it, should it still stand in line at this one."""
 
-Enqueue = Callable[[WorkItem.Kind, UUID, UUID], None]
+Take = Callable[[WorkItem.Kind, UUID, UUID], None]
 
 
-def sweep(enqueue: Enqueue) -> int:
-    """Claim due orders, stops and reconciliations and hand each to `enqueue`; return their number."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderNeeds:
+    """What an order waits for: its send, its commands, and whether the books must be read to settle it."""
+
+    connection_id: UUID
+    broker: str
+    is_sale: bool
+    wants_send: bool
+    wants_books: bool
+    commands: tuple[UUID, ...]
+
+
+def sweep(take: Take) -> int:
+    """Claim due stops, orders and reconciliations and give each to `take`; return their number.
+
+    One item that cannot be taken does not keep the others; its lease runs out and it is tried again.
+    """
     found = 0
     for kind in (WorkItem.Kind.STOP, WorkItem.Kind.ORDER, WorkItem.Kind.RECONCILE):  # each its own share, stops first
         claimed = work_claim(kind, limit=SWEEP_BATCH, now=clock.now(), lease_seconds=SWEEP_LEASE_SECONDS)
         for item in claimed:
-            enqueue(kind, item.tenant_id, item.object_id)
+            try:
+                take(kind, item.tenant_id, item.object_id)
+            except (OperationalError, InterfaceError):
+                raise  # PostgreSQL is away, for all of them
+            except Exception:
+                log.exception("work_not_taken", kind=str(kind), object_id=str(item.object_id))
         found += len(claimed)
     return found
 
 
-def order_needs(*, tenant_id: UUID, intent_id: UUID) -> tuple[bool, list[UUID], UUID | None]:
-    """Return what an order waits for: a send, its commands to send, and a connection whose books must be read."""
+def order_needs(*, tenant_id: UUID, intent_id: UUID) -> OrderNeeds | None:
+    """Return what an order waits for, None when it is over; and note when to look at it again."""
     with tenant_scope(tenant_id):
-        intent = OrderIntent.objects.filter(pk=intent_id).first()
-        if intent is None or intent.is_final:
+        intent = OrderIntent.objects.filter(pk=intent_id).select_related("connection").first()
+        if intent is None or intent.is_final or intent.state == OrderState.DEAD:
             work_finish(WorkItem.Kind.ORDER, intent_id)
-            return False, [], None
-        commands = list(
-            OrderCommand.objects.filter(
-                intent=intent, state__in=[OrderCommand.State.NEW, OrderCommand.State.SENDING]
-            ).values_list("pk", flat=True)
+            return None
+        commands = OrderCommand.objects.filter(
+            intent=intent, state__in=[OrderCommand.State.NEW, OrderCommand.State.SENDING]
         )
-        wants_send = intent.state in {OrderState.NEW, OrderState.SENDING}
-        if not wants_send:
+        needs = OrderNeeds(
+            connection_id=intent.connection_id,
+            broker=intent.connection.broker,
+            is_sale=intent.side == Side.SELL,
+            wants_send=intent.state in {OrderState.NEW, OrderState.SENDING},
+            wants_books=intent.state not in {OrderState.NEW, OrderState.SENDING},
+            commands=tuple(commands.values_list("pk", flat=True)),
+        )
+        if not needs.wants_send:
             seconds = PARKED_LOOK_SECONDS if intent.state == OrderState.PARKED else SETTLE_CHECK_SECONDS
             if intent.purpose == Purpose.PROTECT and intent.state == OrderState.ACCEPTED:
                 seconds = STANDING_LOOK_SECONDS
-            due_at = clock.now() + timedelta(seconds=COMMAND_LOOK_SECONDS if commands else seconds)
-            work_schedule(WorkItem.Kind.ORDER, intent_id, due_at=due_at, is_urgent=bool(commands))
-        return wants_send, commands, None if wants_send else intent.connection_id
+            due_at = clock.now() + timedelta(seconds=COMMAND_LOOK_SECONDS if needs.commands else seconds)
+            work_schedule(WorkItem.Kind.ORDER, intent_id, due_at=due_at, is_urgent=bool(needs.commands))
+        return needs

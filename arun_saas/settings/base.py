@@ -261,6 +261,7 @@ ARUN_LEASE_SECONDS = 30.0  # how long a claim holds
 ARUN_ANSWER_DEADLINE_SECONDS = 15.0  # the longest that any broker's answer to a write is awaited
 ARUN_STOP_ESCALATION_SECONDS = 30.0
 ARUN_DRAIN_LOCK_TIMEOUT_MS = 250
+ARUN_GATEWAY_SLOTS = env.integer("ARUN_GATEWAY_SLOTS", 16, at_least=4)  # of one gateway; half of them for one broker
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],

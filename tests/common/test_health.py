@@ -110,7 +110,7 @@ def test_heartbeats_are_scheduled_on_each_workers_queue_and_expire():
     entries = [entry for name, entry in BEAT_SCHEDULE.items() if name.startswith("heartbeat-")]
 
     sent = {entry["args"][0]: entry["options"]["queue"] for entry in entries}
-    assert sent == {"gateway": "orders", "worker": "market", "default": "default"}
+    assert sent == {"gateway": "stops", "worker": "market", "default": "default"}
     assert {entry["task"] for entry in entries} == {beat_heartbeat.name}
     assert max(entry["options"]["expires"] + entry["schedule"] for entry in entries) < 30
 

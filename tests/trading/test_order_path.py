@@ -849,7 +849,9 @@ def test_sweeper_finds_what_every_wake_up_missed(asha, broker, execute, reconcil
     with tenant_scope(asha.tenant_id):
         kinds = set(WorkItem.objects.filter(object_id=intent.pk).values_list("kind", flat=True))
     assert kinds == {"order"}
-    assert order_needs(tenant_id=asha.tenant_id, intent_id=intent.pk) == (True, [], None)
+    needs = order_needs(tenant_id=asha.tenant_id, intent_id=intent.pk)
+    assert needs is not None
+    assert (needs.wants_send, needs.wants_books, needs.commands) == (True, False, ())
 
 
 def test_finished_order_leaves_no_work_behind(asha, broker, execute, reconcile) -> None:

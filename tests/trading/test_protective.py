@@ -50,10 +50,10 @@ class Desk:
         with tenant_scope(self.tenant.tenant_id):
             waiting = list(OrderIntent.objects.order_by("id").values_list("pk", flat=True))
         for pk in waiting:
-            wants_send, commands, _ = order_needs(tenant_id=self.tenant.tenant_id, intent_id=pk)
-            for command in commands:
+            needs = order_needs(tenant_id=self.tenant.tenant_id, intent_id=pk)
+            for command in needs.commands if needs else ():
                 command_execute(tenant_id=self.tenant.tenant_id, command_id=command, make_broker=self.broker.broker)
-            if wants_send:
+            if needs and needs.wants_send:
                 order_execute(tenant_id=self.tenant.tenant_id, intent_id=pk, make_broker=self.broker.broker)
 
     def turn(self, times: int = 1) -> None:

@@ -26,8 +26,8 @@ from apps.trading.services.work import work_schedule
 
 log = structlog.get_logger(__name__)
 
-DRAIN_SECONDS = 5.0
-"""How long one call keeps trying before it leaves the rest to the next one."""
+DRAIN_SECONDS = 2.0
+"""How long one call keeps trying before it leaves its slot to the next stop; it comes again within a second."""
 
 _FIRST_PAUSE_SECONDS = 0.01
 _LONGEST_PAUSE_SECONDS = 0.25
@@ -42,12 +42,21 @@ def stop_run(*, tenant_id: UUID, stop_id: UUID) -> bool:
     if level is RunLevel.REVOKE and not _end_sessions(tenant_id, sessions):
         _escalate_when_late(tenant_id, stop_id, DrainResult(is_drained=False))
         return False
-    if level is not RunLevel.REVOKE:
+    if level < RunLevel.STOP:
         _open_sessions(tenant_id, sessions)
     result = _drain(tenant_id, stop_id)
+    if level in {RunLevel.STOP, RunLevel.FLATTEN}:
+        _open_sessions(tenant_id, sessions)  # for the cancels and sales; the drain does not wait for a broker
     if not result.is_drained:
         _escalate_when_late(tenant_id, stop_id, result)
     return result.is_drained
+
+
+def stop_broker(*, tenant_id: UUID, stop_id: UUID) -> str:
+    """Return a broker whose answer the stop may have to wait for, or nothing: most only wait for our own senders."""
+    with tenant_scope(tenant_id):
+        sessions = _sessions_of(StopRequest.objects.get(pk=stop_id))
+    return sessions[0].broker if sessions else ""
 
 
 def _drain(tenant_id: UUID, stop_id: UUID) -> DrainResult:
