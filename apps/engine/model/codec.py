@@ -24,21 +24,29 @@ T = TypeVar("T")
 _DECIMAL = "decimal"
 
 
-def to_bytes(value: object) -> bytes:
-    """Return a dataclass, or a tuple of them, as canonical JSON."""
-    plain = _encoded(value)
+def to_plain(value: object) -> object:
+    """Return a dataclass, or a tuple of them, as JSON values."""
+    return _encoded(value)
+
+
+def plain_to_bytes(plain: object) -> bytes:
+    """Return JSON values as canonical bytes."""
     return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
-def from_bytes(kind: type[T], data: bytes) -> T:
-    """Return the dataclass of this type that `to_bytes` wrote.
+def plain_from_bytes(data: bytes) -> object:
+    """Return the JSON values of some bytes, or raise InvalidSnapshotError."""
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise InvalidSnapshotError(f"expected JSON, got {error}") from error
+
+
+def from_plain(kind: type[T], plain: object) -> T:
+    """Return the dataclass of this type that `to_plain` wrote.
 
     Raises InvalidSnapshotError, with the place, for anything that does not fit the type exactly.
     """
-    try:
-        plain = json.loads(data)
-    except ValueError as error:
-        raise InvalidSnapshotError(f"expected JSON, got {error}") from error
     return cast("T", _decoded(kind, plain, kind.__name__))
 
 

@@ -4,7 +4,7 @@ A set is frozen and complete; the shells store it as a versioned row, and a deci
 version that it used. Percent fields run 0-100 and are Decimals; "off" is None.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from apps.engine.errors import FieldFault, InvalidParamsError
 from apps.engine.model.choices import Mode, SipPeriod, Sizing, Timeframe
+from apps.engine.model.schemas import LIMITS_ADDED_LATER
 
 JsonValue: TypeAlias = str | int | bool | None
 
@@ -121,9 +122,7 @@ class StrategyParams:
         for name, kind in _CHOICES.items():
             if not isinstance(getattr(self, name), kind):
                 yield FieldFault(field=name, expected=_one_of(kind), got=str(getattr(self, name)))
-        for name in _SWITCHES:
-            if not isinstance(getattr(self, name), bool):
-                yield FieldFault(field=name, expected="on or off", got=str(getattr(self, name)))
+        yield from _not_switches(self, _PARAM_SWITCHES)
 
     def _contradictions(self) -> Iterator[FieldFault]:
         if _is_number(self.buy_rsi) and _is_number(self.sell_rsi) and not self.buy_rsi < _known(self.sell_rsi):
@@ -156,6 +155,9 @@ class StrategyParams:
         return cls(**_parsed_fields(cls, data))  # type: ignore[arg-type]  # parsed to its field's type
 
 
+MAX_QUOTE_AGE_SECONDS = 15
+"""The oldest price that anything is decided on; a customer may only ask for younger ones."""
+
 _LARGEST_AMOUNT = "1000000000000"
 
 LIMIT_RANGES: Mapping[str, FieldRange] = MappingProxyType(
@@ -168,6 +170,7 @@ LIMIT_RANGES: Mapping[str, FieldRange] = MappingProxyType(
         "daily_loss": _range("1", _LARGEST_AMOUNT, "rupees", off=True),
         "max_orders_per_day": _range("1", "100000", "orders", off=True, whole=True),
         "pause_after_losses": _range("1", "1000", "losing trades in a row", off=True, whole=True),
+        "stale_data_seconds": _range("1", str(MAX_QUOTE_AGE_SECONDS), "seconds", off=True, whole=True),
     }
 )
 
@@ -177,7 +180,9 @@ class RiskLimits:
     """What the customer or the platform allows at one level; None means that this limit is not set.
 
     Rupees for capital, trade, exposure and loss (a loss is written as a positive number); counts for the rest.
-    Raises InvalidParamsError on construction, with every field that is out of `LIMIT_RANGES`.
+    `flatten_at_daily_loss` sells every open lot once the daily loss is reached, at a loss or not; without it only
+    entries end. `stale_data_seconds` denies entries on an older price; exits take any that the platform takes.
+    Raises InvalidParamsError on construction, with every field that is out of `LIMIT_RANGES` or contradicts another.
     """
 
     capital: Decimal | None = None
@@ -188,20 +193,21 @@ class RiskLimits:
     daily_loss: Decimal | None = None
     max_orders_per_day: int | None = None
     pause_after_losses: int | None = None
+    flatten_at_daily_loss: bool = False
+    stale_data_seconds: int | None = None
 
     def __post_init__(self) -> None:
-        wrong = {
-            name: allowed
-            for name, allowed in LIMIT_RANGES.items()
-            if not _is_inside(name, getattr(self, name), allowed)
-        }
-        if wrong:
-            raise InvalidParamsError(
-                tuple(
-                    FieldFault(field=name, expected=allowed.expected(), got=str(getattr(self, name)))
-                    for name, allowed in wrong.items()
-                )
-            )
+        faults = tuple(self._faults())
+        if faults:
+            raise InvalidParamsError(faults)
+
+    def _faults(self) -> Iterator[FieldFault]:
+        for name, allowed in LIMIT_RANGES.items():
+            if not _is_inside(name, getattr(self, name), allowed):
+                yield FieldFault(field=name, expected=allowed.expected(), got=str(getattr(self, name)))
+        yield from _not_switches(self, _LIMIT_SWITCHES)
+        if self.flatten_at_daily_loss and self.daily_loss is None:
+            yield FieldFault(field="flatten_at_daily_loss", expected="off, or a daily loss limit with it", got="on")
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return every limit as a JSON value: rupees as text, counts as numbers, no limit as null."""
@@ -209,14 +215,19 @@ class RiskLimits:
 
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> "RiskLimits":
-        """Return the limits that `to_json` wrote; raise InvalidParamsError with all faults at once."""
-        return cls(**_parsed_fields(cls, data))  # type: ignore[arg-type]  # parsed to its field's type
+        """Return the limits that `to_json` wrote, now or before a later field was added.
+
+        Raises InvalidParamsError with all faults at once.
+        """
+        return cls(**_parsed_fields(cls, {**LIMITS_ADDED_LATER, **data}))  # type: ignore[arg-type]  # parsed to its field's type
 
 
 _CHOICES: Mapping[str, type[StrEnum]] = MappingProxyType(
     {"timeframe": Timeframe, "mode": Mode, "sizing": Sizing, "sip_period": SipPeriod}
 )
-_SWITCHES = ("never_sell_at_loss", "charge_gate", "only_nifty50", "index_above_average", "inside_band")
+_PARAM_SWITCHES = ("never_sell_at_loss", "charge_gate", "only_nifty50", "index_above_average", "inside_band")
+_LIMIT_SWITCHES = ("flatten_at_daily_loss",)
+_SWITCHES = frozenset({*_PARAM_SWITCHES, *_LIMIT_SWITCHES})
 _ALL_RANGES: Mapping[str, FieldRange] = MappingProxyType({**RANGES, **LIMIT_RANGES})
 _COUNTS = frozenset(name for name, allowed in _ALL_RANGES.items() if allowed.whole)
 _EXIT_FIELDS = (
@@ -242,6 +253,12 @@ def _parsed_fields(kind: type["StrategyParams | RiskLimits"], data: Mapping[str,
     if faults:
         raise InvalidParamsError(tuple(sorted(faults, key=lambda fault: fault.field)))
     return values
+
+
+def _not_switches(row: "StrategyParams | RiskLimits", names: Iterable[str]) -> Iterator[FieldFault]:
+    for name in names:
+        if not isinstance(getattr(row, name), bool):
+            yield FieldFault(field=name, expected="on or off", got=str(getattr(row, name)))
 
 
 def _one_of(kind: type[StrEnum]) -> str:
@@ -314,6 +331,8 @@ def _parsed(name: str, value: object) -> object:
 
 
 class Preset(StrEnum):
+    """The parameter sets that a new bot may start from; `rsi_reversion.PRESET_TEXT` says what each is like."""
+
     CONSERVATIVE = "CONSERVATIVE"
     MODERATE = "MODERATE"
     AGGRESSIVE = "AGGRESSIVE"

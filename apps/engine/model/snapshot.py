@@ -12,7 +12,7 @@ from decimal import Decimal
 from apps.engine.model.choices import MarketPhase, RunLevel, Trigger
 from apps.engine.model.decision import Denial
 from apps.engine.model.instrument import Instrument
-from apps.engine.model.params import RiskLimits, StrategyParams
+from apps.engine.model.params import MAX_QUOTE_AGE_SECONDS, RiskLimits, StrategyParams
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +66,20 @@ class PositionSnapshot:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Overnight:
+    """What the night between two sessions did to a share; None is unknown.
+
+    `previous_close` is the exchange's own reference price of today in rupees, which it adjusts for splits, bonuses and
+    the like; `session_close` our close of the session before today, which nobody adjusted. `quantity_change` is how
+    many shares the account gained or lost overnight without a trade.
+    """
+
+    previous_close: Decimal | None = None
+    session_close: Decimal | None = None
+    quantity_change: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FilterFacts:
     """What the entry filters look at. Rupees, shares, rupees per day; None is unknown and denies.
 
@@ -93,7 +107,8 @@ class InstrumentSnapshot:
     last exit, the one in which it happened included (None: there was none). `has_unknown_order` is any order whose
     outcome is not known; `has_unknown_exit` such an exit, for as long as no further exit may be made.
     `entry_freeze` names what froze entries (None: nothing did). `sip_done` says whether this period's instalment
-    was already ordered.
+    was already ordered. `corporate_action_hold` says that a person has to look at a split, bonus or demerger first;
+    `overnight` is None on a market without nights.
     """
 
     instrument: Instrument
@@ -112,6 +127,7 @@ class InstrumentSnapshot:
     entry_freeze: str | None = None
     corporate_action_hold: bool = False
     sip_done: bool | None = None
+    overnight: Overnight | None = None
     filters: FilterFacts = field(default_factory=FilterFacts)
 
 
@@ -121,7 +137,9 @@ class RiskUsage:
 
     `capital_in_use` in rupees: cost of open lots plus what working entries reserve. `open_positions` counts
     lots and working entries. `day_pnl` in rupees: realized plus unrealized less charges since the session's
-    open. `losses_in_row`: closed trades at a loss since the last gain. `sector_exposure` in rupees by sector.
+    open. `losses_in_row`: closed trades at a loss since the last gain, or since the pause was lifted.
+    `sector_exposure` in rupees by sector. `daily_loss_reached`: the daily loss limit was reached earlier in this
+    session, after which a recovery changes nothing.
     """
 
     capital_in_use: Decimal | None = None
@@ -130,6 +148,7 @@ class RiskUsage:
     orders_today: int | None = None
     losses_in_row: int | None = None
     sector_exposure: Mapping[str, Decimal] | None = None
+    daily_loss_reached: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,8 +179,9 @@ class CycleSnapshot:
     `now` is business time (aware UTC); `trading_on` the exchange's date of it; `slot` the due moment that woke the
     cycle. `run_level` is the highest of all scopes that cover the bot. `cash` is what the connection may spend now,
     in rupees, less what working entries reserve; `allocated_capital` is this bot's and `capital_in_use` the cost of
-    its open lots plus what its working entries reserve, in rupees. `broker` names the table of charges. Each
-    instrument occurs once.
+    its open lots plus what its working entries reserve, in rupees. `broker` names the table of charges.
+    `previous_trading_on` and `next_trading_on` are the exchange's trading dates around `trading_on`; instalments alone
+    ask for them (None: unknown, so no instalment is moved over the end of its period). Each instrument occurs once.
     """
 
     bot_id: str
@@ -180,5 +200,7 @@ class CycleSnapshot:
     capital_in_use: Decimal | None
     risk: tuple[RiskScope, ...]
     instruments: tuple[InstrumentSnapshot, ...]
-    max_quote_age_seconds: int = 15
+    max_quote_age_seconds: int = MAX_QUOTE_AGE_SECONDS
+    previous_trading_on: date | None = None
+    next_trading_on: date | None = None
     policy: OrderPolicy = field(default_factory=OrderPolicy)
