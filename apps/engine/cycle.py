@@ -8,6 +8,7 @@ never exceed cash, capital or a limit. Deterministic, without I/O, clock or rand
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 
 from apps.engine.errors import InvalidSnapshotError, UnknownChargesError
@@ -30,7 +31,7 @@ from apps.engine.model.choices import (
 from apps.engine.model.costs import Costs
 from apps.engine.model.decision import Decision, Denial, Numbers, ProposedOrder
 from apps.engine.model.facts import quote_fault
-from apps.engine.model.instrument import ceil_to_tick, floor_to_tick, is_usable_price
+from apps.engine.model.instrument import ceil_to_tick, floor_to_lot, floor_to_tick, is_usable_price
 from apps.engine.model.reasons import REASON_ACTION
 from apps.engine.model.snapshot import CycleSnapshot, InstrumentSnapshot, PositionSnapshot
 from apps.engine.model.verdict import EntryIntent, Verdict
@@ -40,11 +41,14 @@ from apps.engine.risk.checks import (
     check_allocated_capital,
     check_cash,
     check_freeze_quantity,
+    daily_loss_flatten,
+    max_quote_age,
 )
+from apps.engine.risk.corporate_actions import corporate_action_suspected
 from apps.engine.risk.filters import FILTERS, filter_charges
 from apps.engine.risk.granted import Granted
-from apps.engine.strategies.entries import EntryView, judge_entry, reading_fault
-from apps.engine.strategies.exits import ExitView, judge_exit
+from apps.engine.strategies.entries import EntryView, confirmed_prices, judge_entry, reading_fault
+from apps.engine.strategies.exits import ExitView, judge_exit, position_fault
 from apps.engine.strategies.rsi_reversion import STRATEGY_VERSION
 
 _HUNDRED = Decimal(100)
@@ -55,7 +59,8 @@ def decide(snapshot: CycleSnapshot) -> tuple[Decision, ...]:
     """Return one decision per instrument of the snapshot, in the snapshot's order.
 
     A candle cycle judges entries and every exit; a price cycle judges the price exits and the scheduled one. A sale
-    is for the bot's whole open lot and is reduce-only; the gateway sizes it again from a fresh broker read.
+    is for the bot's whole open lot (in parts where the exchange takes no order of that size) and is reduce-only; the
+    gateway sizes it again from a fresh broker read.
 
     Raises InvalidSnapshotError where an instrument occurs twice or a moment has no time zone.
     """
@@ -122,35 +127,67 @@ def _judge(snapshot: CycleSnapshot, held: InstrumentSnapshot, costs: Costs) -> E
 def _judge_position(
     snapshot: CycleSnapshot, held: InstrumentSnapshot, position: PositionSnapshot, costs: Costs
 ) -> Verdict:
-    lot: Numbers = {"quantity": position.quantity, "average_price": position.average_price}
+    hold = _lot_hold(held, position)
+    if hold is not None:
+        return hold
+    sold = _sold_quantity(held, position)
+    flatten = daily_loss_flatten(snapshot.risk)
+    if flatten is not None:
+        return _sale(Verdict(reason=flatten.reason, numbers={**_lot(position), **flatten.numbers}), position, sold)
+    price, price_denial = _fresh_price(snapshot, held)
+    rsi, rsi_denial = _exit_rsi(snapshot, held)
+    view = ExitView(
+        params=snapshot.params,
+        position=position,
+        quantity=sold if sold > 0 else position.quantity,
+        tick_size=_tick_size(held),
+        now=snapshot.now,
+        price=price,
+        price_denial=price_denial,
+        rsi=rsi,
+        rsi_denial=rsi_denial,
+        costs=costs,
+    )
+    return _sale(judge_exit(view), position, sold)
+
+
+def _lot_hold(held: InstrumentSnapshot, position: PositionSnapshot) -> Verdict | None:
+    """Return why no exit of this lot may be judged now: one is at work or unknown, or the lot is not what it seems."""
     if held.has_working_exit:
-        return Verdict(reason=Reason.EXIT_WORKING, numbers=lot)
+        return Verdict(reason=Reason.EXIT_WORKING, numbers=_lot(position))
     if held.has_unknown_exit:
         return Verdict(reason=Reason.ORDER_UNKNOWN)
     if held.corporate_action_hold:
         return Verdict(reason=Reason.CORPORATE_ACTION)
-    quote = held.quote
-    price_denial = quote_fault(quote, now=snapshot.now, max_age_seconds=snapshot.max_quote_age_seconds)
-    rsi, rsi_denial = _exit_rsi(snapshot, held)
-    verdict = judge_exit(
-        ExitView(
-            params=snapshot.params,
-            position=position,
-            tick_size=_tick_size(held),
-            now=snapshot.now,
-            price=quote.last_price if quote is not None and price_denial is None else None,
-            price_denial=price_denial,
-            rsi=rsi,
-            rsi_denial=rsi_denial,
-            costs=costs,
-        )
-    )
-    if REASON_ACTION[verdict.reason] is Action.SELL and _sold_quantity(position) < 1:
+    suspected = corporate_action_suspected(held.overnight)
+    if suspected is not None:
+        return Verdict(reason=suspected.reason, numbers=suspected.numbers)
+    return position_fault(position)
+
+
+def _lot(position: PositionSnapshot) -> Numbers:
+    return {"quantity": position.quantity, "average_price": position.average_price}
+
+
+def _sale(verdict: Verdict, position: PositionSnapshot, sold: int) -> Verdict:
+    """Return the verdict of a sale with the shares that it really sells; anything else unchanged."""
+    if REASON_ACTION[verdict.reason] is not Action.SELL or sold == position.quantity:
+        return verdict
+    if sold < 1:
         sellable = position.sellable_quantity or 0
         return Verdict(
             reason=Reason.NOTHING_SELLABLE, numbers={"quantity": position.quantity, "sellable_quantity": sellable}
         )
-    return verdict
+    return replace(verdict, numbers={**verdict.numbers, "quantity": sold, "lot_quantity": position.quantity})
+
+
+def _fresh_price(snapshot: CycleSnapshot, held: InstrumentSnapshot) -> tuple[Decimal | None, Denial | None]:
+    """Return the last price where it may be acted on, or the denial that names why not."""
+    quote = held.quote
+    denial = quote_fault(
+        quote, now=snapshot.now, max_age_seconds=snapshot.max_quote_age_seconds, references=confirmed_prices(held)
+    )
+    return (None, denial) if quote is None or denial is not None else (quote.last_price, None)
 
 
 def _exit_rsi(snapshot: CycleSnapshot, held: InstrumentSnapshot) -> tuple[Decimal | None, Denial | None]:
@@ -180,7 +217,9 @@ def _judge_entry(snapshot: CycleSnapshot, held: InstrumentSnapshot, costs: Costs
             run_level=snapshot.run_level,
             risk_denial=_state_denial(snapshot),
             allocated_capital=snapshot.allocated_capital,
-            max_quote_age_seconds=snapshot.max_quote_age_seconds,
+            max_quote_age_seconds=max_quote_age(snapshot.risk, snapshot.max_quote_age_seconds),
+            previous_trading_on=snapshot.previous_trading_on,
+            next_trading_on=snapshot.next_trading_on,
             policy=snapshot.policy,
             costs=costs,
             key_of=key_of,
@@ -307,7 +346,7 @@ def _exit_order(
         key=exit_key(position_id=position.position_id, exit_no=position.exit_no),
         purpose=Purpose.EXIT,
         side=Side.SELL,
-        quantity=_sold_quantity(position),
+        quantity=_sold_quantity(held, position),
         order_type=OrderType.MARKET if limit_price is None else OrderType.LIMIT,
         limit_price=limit_price,
         product=Product.CNC,
@@ -319,10 +358,18 @@ def _exit_order(
     )
 
 
-def _sold_quantity(position: PositionSnapshot) -> int:
-    if position.sellable_quantity is None:
-        return position.quantity
-    return min(position.quantity, position.sellable_quantity)
+def _sold_quantity(held: InstrumentSnapshot, position: PositionSnapshot) -> int:
+    """Return the shares that one exit sells now: the lot, at most what is sellable and what one order may have.
+
+    What the exchange's freeze quantity leaves over is sold by the exits that follow.
+    """
+    quantity = position.quantity
+    if position.sellable_quantity is not None:
+        quantity = min(quantity, position.sellable_quantity)
+    freeze = held.instrument.freeze_quantity
+    if freeze is None or freeze < 1 or quantity <= freeze:
+        return quantity
+    return floor_to_lot(freeze, max(1, held.instrument.lot_size or 1)) or freeze
 
 
 def _tick_size(held: InstrumentSnapshot) -> Decimal | None:
@@ -339,8 +386,8 @@ def _exit_limit(snapshot: CycleSnapshot, held: InstrumentSnapshot, verdict: Verd
     """
     tick_size, protection = _tick_size(held), snapshot.policy.exit_protection_percent
     protected: Decimal | None = None
-    last_price = verdict.numbers.get("last_price")
-    if protection is not None and tick_size is not None and isinstance(last_price, Decimal):
+    last_price, _ = _fresh_price(snapshot, held)
+    if protection is not None and tick_size is not None and last_price is not None:
         below = last_price * (_HUNDRED - protection) / _HUNDRED
         band = held.filters.lower_band
         lowest = ceil_to_tick(band, tick_size) if band is not None and is_usable_price(band) else tick_size

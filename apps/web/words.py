@@ -52,6 +52,11 @@ REASON_WORDS: Mapping[Reason, ReasonWords] = {
         "{reserved_amount:rs} at most.",
     ),
     # Sold.
+    _R.DAILY_LOSS_FLATTEN: ReasonWords(
+        "Selling {quantity:shares}: the day's loss reached the limit of {limit:rs} for {scope:word}.",
+        "Sell everything once the day has lost {limit:rs}, at a loss or not: you chose this beside your daily loss "
+        "limit. The average entry was {average_price:rs}.",
+    ),
     _R.CATASTROPHIC_STOP: ReasonWords(
         "Selling {quantity:shares}: at {last_price:rs} the price is {change_percent:change} from the average entry, "
         "past the catastrophic stop.",
@@ -160,8 +165,9 @@ REASON_WORDS: Mapping[Reason, ReasonWords] = {
         "the broker's books agree again.",
     ),
     _R.CORPORATE_ACTION: ReasonWords(
-        "Not buying: a split, bonus or similar step is being checked.",
-        "Around such a step prices jump without meaning anything. ARUN waits until the numbers are right again.",
+        "Not trading: a split, bonus or similar step has to be checked first.",
+        "Around such a step prices jump and shares appear without meaning anything. ARUN neither buys nor sells the "
+        "share until somebody has checked its numbers.",
     ),
     _R.ORDER_UNKNOWN: ReasonWords(
         "Blocked: the outcome of an order is unknown. Checking with the broker.",
@@ -222,8 +228,8 @@ REASON_WORDS: Mapping[Reason, ReasonWords] = {
     ),
     _R.QUOTE_INVALID: ReasonWords(
         "Not judged: the last price makes no sense.",
-        "The price read was {last_price} with an age of {age_seconds:n} s. Neither a price under zero nor one from the "
-        "future is traded on.",
+        "The price read was {last_price} with an age of {age_seconds:n} s. Neither a price under zero, nor one from "
+        "the future, nor one far from all that was traded just before is acted on.",
     ),
     # Blocked by unknown or impossible facts.
     _R.FACT_UNKNOWN: ReasonWords(
@@ -320,6 +326,9 @@ _WORDS: Mapping[str, str] = {
     "charges": "what a trade costs",
     "allocated_capital": "the bot's capital",
     "day_pnl": "today's gain or loss",
+    "timeframe": "the candle length",
+    "overnight.previous_close": "the exchange's closing price of yesterday",
+    "overnight.session_close": "our own closing price of yesterday",
 }
 
 

@@ -65,7 +65,11 @@ def a_position(**changes: Any) -> PositionSnapshot:
 
 
 def an_item(name: str = "INFY", rsi: float | None = 30.0, price: str = "100", **changes: Any) -> InstrumentSnapshot:
-    values: dict[str, Any] = {"instrument": an_instrument(name), "indicator": a_reading(rsi), "quote": a_quote(price)}
+    values: dict[str, Any] = {
+        "instrument": an_instrument(name),
+        "indicator": a_reading(rsi, candle_close=Decimal(price)),
+        "quote": a_quote(price),
+    }
     return InstrumentSnapshot(**{**values, **changes})
 
 

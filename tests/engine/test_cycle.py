@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal as D  # noqa: N817 - a table of prices reads better
 from random import Random
 from typing import Any
@@ -24,6 +24,7 @@ from apps.engine.model.snapshot import (
     IndicatorReading,
     InstrumentSnapshot,
     OrderPolicy,
+    Overnight,
     PositionSnapshot,
     Quote,
     RiskScope,
@@ -70,6 +71,8 @@ class Maker:
             capital_in_use=self.maybe(self.rupees(0, 9000), *Q[:5]),
             risk=tuple(self.scope(name) for name in pick([(), ("bot",), ("bot", "account")])),
             policy=OrderPolicy(exit_protection_percent=pick([None, D(1)])),
+            previous_trading_on=pick([None, date(2026, 11, 13), date(2026, 11, 10)]),
+            next_trading_on=pick([None, date(2026, 11, 17), date(2026, 12, 1)]),
         )
 
     def item(self, name: str) -> InstrumentSnapshot:
@@ -80,11 +83,11 @@ class Maker:
                 name,
                 tick_size=self.maybe(pick([D("0.01"), D("0.05"), D("0.10"), D(1)]), *Q),
                 lot_size=self.maybe(pick([1, 1, 1, 5, 20]), None, 0),
-                freeze_quantity=pick([None] * 5 + [50]),
+                freeze_quantity=pick([None] * 5 + [50, 130]),
                 sector=pick([None, "IT", "BANKS"]),
                 share_id=pick([f"isin-{name}"] * 5 + ["isin-shared"]),
             ),
-            indicator=self.maybe(self.reading(), None),
+            indicator=self.maybe(self.reading(price), None),
             quote=self.maybe(self.quote(price), None),
             position=self.some(self.position(price), 0.35),
             is_enabled=not self.flag(),
@@ -99,15 +102,16 @@ class Maker:
             entry_freeze=self.maybe(None, "book differs"),
             corporate_action_hold=self.flag(),
             sip_done=self.maybe(False, True, None),
+            overnight=self.overnight(price),
             filters=self.facts(),
         )
 
-    def reading(self) -> IndicatorReading:
+    def reading(self, price: D) -> IndicatorReading:
         flat = Denial(reason=Reason.FLAT_SERIES, numbers={"candles": 15, "close": D(1)})
         return IndicatorReading(
             period=self.maybe(14, 9),
             candle_opened_at=self.maybe(CANDLE, None, CANDLE - timedelta(hours=1), NOW),
-            candle_close=self.maybe(self.rupees(1, 3000), *Q),
+            candle_close=self.maybe(price * self.random.randint(90, 110) / 100, *Q, price * 6, price / 6),
             candle_count=self.maybe(200, 99, 0),
             rsi=self.maybe(
                 self.random.choice([self.random.uniform(0, 40), self.random.uniform(0, 100)]),
@@ -117,6 +121,15 @@ class Maker:
                 -1.0,
             ),
             denial=self.maybe(None, flat),
+        )
+
+    def overnight(self, price: D) -> Overnight | None:
+        if self.switch(0.4):
+            return None
+        return Overnight(
+            previous_close=self.maybe(price, *Q, price / 2),
+            session_close=self.maybe(price * self.random.randint(98, 102) / 100, *Q, price * 2),
+            quantity_change=self.maybe(self.some(0), 10),
         )
 
     def quote(self, price: D) -> Quote:
@@ -187,7 +200,9 @@ class Maker:
             "daily_loss": self.some(self.rupees(1000, 5000), 0.2),
             "max_orders_per_day": self.some(self.random.randint(2, 6), 0.2),
             "pause_after_losses": self.some(self.random.randint(2, 6), 0.2),
+            "stale_data_seconds": self.some(self.random.randint(1, 15), 0.2),
         }
+        limits["flatten_at_daily_loss"] = limits["daily_loss"] is not None and self.switch(0.5)
         return a_scope(
             limits,
             name=name,
@@ -197,6 +212,7 @@ class Maker:
             orders_today=self.maybe(self.random.randint(0, 3), None),
             losses_in_row=self.maybe(self.random.randint(0, 3), None),
             sector_exposure=self.maybe({"IT": D(5000)}, None, {}, {"IT": D("NaN")}),
+            daily_loss_reached=self.flag(),
         )
 
 

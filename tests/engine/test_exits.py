@@ -8,11 +8,12 @@ import pytest
 
 from apps.engine.model.choices import Action, MarketPhase, Mode, OrderType, Purpose, Reason, RunLevel, Side, Trigger
 from apps.engine.model.costs import no_costs
-from apps.engine.model.decision import Denial
+from apps.engine.model.decision import Decision, Denial, ProposedOrder
 from apps.engine.model.params import StrategyParams
 from apps.engine.model.snapshot import OrderPolicy
 from apps.engine.strategies.exits import break_even_price, exit_levels, watched_levels
-from tests.engine.builders import NOW, a_position, a_reading, decided, held
+from apps.engine.strategies.rsi_reversion import DESCRIPTION
+from tests.engine.builders import NOW, a_position, a_reading, an_instrument, decided, held
 
 TRAILING = StrategyParams(trailing_stop_percent=D(4), stop_loss_percent=D(10))
 NEVER = StrategyParams(never_sell_at_loss=True, trailing_stop_percent=D(3), profit_target_percent=D("0.1"))
@@ -110,6 +111,12 @@ def test_an_exit_sells_the_whole_lot_at_the_market() -> None:
     assert (order.key, order.position_id, order.exit_no, order.reason) == ("EXIT:p1:3", "p1", 3, Reason.STOP_LOSS)
 
 
+def test_an_rsi_exit_with_protection_is_a_limit_too() -> None:
+    order = _order(decided(held("100.00", rsi=70.0), policy=OrderPolicy(exit_protection_percent=D(1))))
+
+    assert (order.reason, order.order_type, order.limit_price) == (Reason.RSI_SELL, OrderType.LIMIT, D("99.00"))
+
+
 def test_an_exit_with_protection_is_a_limit_below_on_the_tick() -> None:
     order = decided(
         held("95.05"), params=StrategyParams(stop_loss_percent=D(4)), policy=OrderPolicy(exit_protection_percent=D(1))
@@ -125,6 +132,24 @@ def test_an_exit_is_never_more_than_the_broker_would_sell(sellable: int | None, 
 
     assert order is not None
     assert order.quantity == sold
+
+
+def test_a_lot_over_the_freeze_quantity_is_sold_in_parts() -> None:
+    item = held("95", item={"instrument": an_instrument(freeze_quantity=7, lot_size=2)})
+    whole = held("95", item={"instrument": an_instrument(freeze_quantity=10)})
+    odd = held("95", item={"instrument": an_instrument(freeze_quantity=3, lot_size=5)})
+
+    decision = decided(item)
+
+    assert decision.order is not None
+    assert decision.order.quantity == 6
+    assert (decision.numbers["quantity"], decision.numbers["lot_quantity"]) == (6, 10)
+    assert [_order(decided(each)).quantity for each in (whole, odd)] == [10, 3]
+
+
+def _order(decision: Decision) -> ProposedOrder:
+    assert decision.order is not None
+    return decision.order
 
 
 @pytest.mark.parametrize("sellable", [0, -3])
@@ -285,6 +310,27 @@ def test_never_at_a_loss_without_a_price_does_not_sell_on_rsi() -> None:
     decision = decided(held(rsi=70.0, item={"quote": None}), params=NEVER)
 
     assert (decision.reason, decision.order) == (Reason.QUOTE_MISSING, None)
+
+
+def test_never_at_a_loss_counts_what_a_part_of_the_lot_costs_to_sell() -> None:
+    # 100 shares at 100 with 11.87 of entry charges. All of them: stt 10, exchange .31, sebi .01, gst .06, depository
+    # 15.34 = 25.72 at about 100.40; cost 10,011.87 + 25.72 = 10,037.59, so break-even is 100.40. One share alone carries
+    # .1187 of the entry and the whole 15.34: stt 0, exchange 0, depository 15.34; 100 + .1187 + 15.34 = 115.4587.
+    whole = held("100.40", rsi=70.0, quantity=100, entry_charges=D("11.87"))
+    one = held("100.40", rsi=70.0, quantity=100, entry_charges=D("11.87"), sellable_quantity=1)
+    params = replace(NEVER, profit_target_percent=None)
+
+    sold, kept = (decided(each, params=params, broker="zerodha") for each in (whole, one))
+
+    assert (_order(sold).quantity, _order(sold).limit_price) == (100, D("100.40"))
+    assert (kept.reason, kept.order, kept.numbers["break_even_price"]) == (Reason.HELD_AT_LOSS, None, D("115.50"))
+
+
+@pytest.mark.parametrize("charge", ["manual close", "flatten"])
+def test_never_at_a_loss_is_said_to_be_overridden_by_what_a_person_asks_for(charge: str) -> None:
+    words = {"manual close": "closing a position by hand", "flatten": "Stop and flatten"}
+
+    assert words[charge] in DESCRIPTION
 
 
 def test_never_at_a_loss_lets_a_trailing_stop_above_break_even_sell() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import apps.engine.strategies.rsi_reversion as published
 from apps.engine.model.choices import Action, Reason
+from apps.engine.model.params import PRESETS
 from apps.engine.model.reasons import REASON_ACTION, REASON_NUMBERS
 
 ENGINE = Path(published.__file__).parents[1]
@@ -69,8 +70,25 @@ def test_the_strategys_hash_is_the_hash_of_its_logic() -> None:
 
 
 def test_the_description_names_every_exit_and_promises_nothing() -> None:
-    for word in ("catastrophic stop", "stop loss", "trailing stop", "profit target", "selling level", "do not promise"):
+    exits = ("catastrophic stop", "stop loss", "trailing stop", "profit target", "selling level", "chose to\nbe out")
+    told = published.DESCRIPTION.partition("asked in this order")[2]
+    places = [told.index(word) for word in exits]
+
+    assert places == sorted(places)  # told in the order in which they are judged
+    assert "do not promise" in published.DESCRIPTION
+
+
+def test_the_description_tells_every_filter_and_every_limit() -> None:
+    filters = ("Nifty 50", "200-day average", "rupees a day", "day's volume", "price band", "pay for the charges")
+    limits = ("capital", "size of one purchase", "number of positions", "one sector", "orders a day", "losses in a row")
+
+    for word in (*filters, *limits, "age of a price", "loss of a day"):
         assert word in published.DESCRIPTION
+
+
+def test_every_preset_has_its_text() -> None:
+    assert set(published.PRESET_TEXT) == set(PRESETS)
+    assert all(text.endswith(".") for text in published.PRESET_TEXT.values())
 
 
 def test_every_reason_has_its_action_and_its_numbers() -> None:
@@ -81,6 +99,7 @@ def test_every_reason_has_its_action_and_its_numbers() -> None:
 def test_only_sold_and_bought_reasons_make_orders() -> None:
     bought = {"RSI_BUY", "SIP_DUE", "SIP_DIP"}
     sold = {"CATASTROPHIC_STOP", "STOP_LOSS", "TRAILING_STOP", "PROFIT_TARGET", "RSI_SELL", "SCHEDULED_EXIT"}
+    sold |= {"DAILY_LOSS_FLATTEN"}
 
     assert {reason.value for reason, action in REASON_ACTION.items() if action is Action.BUY} == bought
     assert {reason.value for reason, action in REASON_ACTION.items() if action is Action.SELL} == sold

@@ -1,16 +1,29 @@
 """Each limit denies by its name, an unknown use of a set limit denies too, and several entries share what is left."""
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal as D  # noqa: N817 - a table of prices reads better
 from typing import Any
 
 import pytest
 
 from apps.engine.cycle import decide
-from apps.engine.model.choices import Action, Mode, Reason, Sizing
-from apps.engine.model.params import StrategyParams
+from apps.engine.errors import InvalidParamsError
+from apps.engine.model.choices import Action, Mode, Reason, Side, Sizing, Timeframe
+from apps.engine.model.params import RiskLimits, StrategyParams
 from apps.engine.model.snapshot import InstrumentSnapshot
-from tests.engine.builders import a_position, a_scope, a_snapshot, an_instrument, an_item, decided, held
+from tests.engine.builders import (
+    NOW,
+    a_position,
+    a_quote,
+    a_reading,
+    a_scope,
+    a_snapshot,
+    an_instrument,
+    an_item,
+    decided,
+    held,
+)
 
 # One entry of the defaults: 99 shares at 100.50 = 9,949.50 rupees, 9,961.37 with charges.
 NOTIONAL, COST = D("9949.50"), D("9961.37")
@@ -206,3 +219,115 @@ def test_an_instalment_on_an_open_lot_is_no_further_position() -> None:
         Reason.SIP_DUE
     )
     assert decided(an_item(sip_done=False), params=params, risk=(full,)).reason is Reason.MAX_POSITIONS
+
+
+# The daily loss: entries end for the session, and lots are sold where that was chosen.
+
+FLATTEN = {"daily_loss": D(1000), "flatten_at_daily_loss": True}
+
+
+@pytest.mark.parametrize(("day_pnl", "reason"), [("-999.99", Reason.HOLDING), ("-1000", Reason.DAILY_LOSS_FLATTEN)])
+def test_a_daily_loss_sells_the_lot_where_that_was_chosen(day_pnl: str, reason: Reason) -> None:
+    decision = decided(held("100"), risk=(a_scope(FLATTEN, name="account", day_pnl=D(day_pnl)),))
+
+    assert decision.reason is reason
+    if reason is Reason.DAILY_LOSS_FLATTEN:
+        assert decision.order is not None
+        assert (decision.order.side, decision.order.quantity, decision.order.limit_price) == (Side.SELL, 10, None)
+        assert (decision.numbers["scope"], decision.numbers["limit"], decision.numbers["day_pnl"]) == (
+            "account",
+            1000,
+            -1000,
+        )
+
+
+def test_a_daily_loss_without_that_choice_ends_entries_only() -> None:
+    scope = a_scope({"daily_loss": D(1000)}, day_pnl=D(-5000))
+
+    assert decided(held("100"), risk=(scope,)).reason is Reason.HOLDING
+    assert decided(an_item(), risk=(scope,)).reason is Reason.DAILY_LOSS
+
+
+def test_a_daily_loss_overrides_never_sell_at_a_loss_and_every_mode() -> None:
+    scope = a_scope(FLATTEN, day_pnl=D(-1000))
+    sip = StrategyParams(mode=Mode.SIP, sizing=Sizing.FIXED_AMOUNT, size=D(500))
+
+    for params in (StrategyParams(never_sell_at_loss=True), StrategyParams(mode=Mode.INVEST), sip):
+        assert decided(held("90"), risk=(scope,), params=params).reason is Reason.DAILY_LOSS_FLATTEN
+
+
+def test_a_daily_loss_sells_without_a_price_and_never_more_than_is_sellable() -> None:
+    decision = decided(held(item={"quote": None}, sellable_quantity=4), risk=(a_scope(FLATTEN, day_pnl=D(-1000)),))
+
+    assert decision.order is not None
+    assert (decision.reason, decision.order.quantity) == (Reason.DAILY_LOSS_FLATTEN, 4)
+
+
+@pytest.mark.parametrize("day_pnl", [None, D("NaN"), D("Infinity"), D(500)])
+def test_a_loss_limit_that_was_reached_stays_reached(day_pnl: D | None) -> None:
+    scope = a_scope(FLATTEN, day_pnl=day_pnl, daily_loss_reached=True)
+
+    assert decided(held("100"), risk=(scope,)).reason is Reason.DAILY_LOSS_FLATTEN
+    assert decided(an_item(), risk=(scope,)).reason in (Reason.DAILY_LOSS, Reason.FACT_UNKNOWN)
+
+
+@pytest.mark.parametrize("day_pnl", [None, D("NaN"), D("-Infinity")])
+def test_an_unknown_day_sells_nothing(day_pnl: D | None) -> None:
+    assert decided(held("100"), risk=(a_scope(FLATTEN, day_pnl=day_pnl),)).reason is Reason.HOLDING
+
+
+@pytest.mark.parametrize(
+    "hold", [{"corporate_action_hold": True}, {"has_working_exit": True}, {"has_unknown_exit": True}]
+)
+def test_what_holds_every_exit_holds_this_one(hold: dict[str, Any]) -> None:
+    assert decided(held("100", item=hold), risk=(a_scope(FLATTEN, day_pnl=D(-1000)),)).order is None
+
+
+def test_an_impossible_lot_is_named_before_it_is_sold() -> None:
+    decision = decided(held("100", quantity=0), risk=(a_scope(FLATTEN, day_pnl=D(-1000)),))
+
+    assert (decision.reason, decision.order) == (Reason.FACT_INVALID, None)
+
+
+def test_flattening_needs_a_limit_to_reach() -> None:
+    with pytest.raises(InvalidParamsError, match="flatten_at_daily_loss: expected off, or a daily loss limit with it"):
+        RiskLimits(flatten_at_daily_loss=True)
+    with pytest.raises(InvalidParamsError, match="flatten_at_daily_loss: expected on or off, got yes"):
+        RiskLimits.from_json({**RiskLimits().to_json(), "flatten_at_daily_loss": "yes"})
+
+
+# The age of a price.
+
+
+@pytest.mark.parametrize(("age", "action"), [(5, Action.BUY), (6, Action.BLOCKED)])
+def test_a_customer_may_ask_for_younger_prices(age: int, action: Action) -> None:
+    scopes = (a_scope({"stale_data_seconds": 9}), a_scope({"stale_data_seconds": 5}, name="account"), a_scope({}))
+    item = replace(an_item(), quote=a_quote(age_seconds=age))
+
+    decision = decided(item, risk=scopes)
+
+    assert decision.action is action
+    if action is Action.BLOCKED:
+        assert (decision.reason, decision.numbers["max_age_seconds"]) == (Reason.QUOTE_STALE, 5)
+
+
+def test_an_exit_takes_any_price_that_the_platform_takes() -> None:
+    item = replace(held("95"), quote=a_quote("95", age_seconds=15))
+
+    assert decided(item, risk=(a_scope({"stale_data_seconds": 1}),)).reason is Reason.STOP_LOSS
+
+
+def test_nobody_may_ask_for_older_prices_than_the_platform_takes() -> None:
+    with pytest.raises(InvalidParamsError, match="stale_data_seconds: expected a whole number from 1 to 15, or off"):
+        RiskLimits(stale_data_seconds=16)
+
+
+def test_candles_of_fifteen_seconds_belong_to_the_simulated_market() -> None:
+    params = StrategyParams(timeframe=Timeframe.S15)
+    fresh = a_reading(30.0, candle_opened_at=NOW - timedelta(seconds=16))
+
+    real = decided(an_item(indicator=fresh), params=params)
+    simulated = replace(an_item(indicator=fresh), instrument=an_instrument(exchange="SIM"))
+
+    assert (real.reason, dict(real.numbers)) == (Reason.FACT_INVALID, {"fact": "timeframe", "got": "15s"})
+    assert decided(simulated, params=params).action is Action.BUY

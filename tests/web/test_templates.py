@@ -3,12 +3,13 @@
 import re
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 
 import pytest
 from django.test import Client
 
-from apps.engine.strategies.rsi_reversion import DESCRIPTION
+from apps.engine.strategies.rsi_reversion import DESCRIPTION, PRESET_TEXT
 from tests.kit.factories.people import make_user
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -59,10 +60,10 @@ def test_public_page_opens_for_anybody(db, path) -> None:
 
 
 def test_strategy_page_discloses_the_engines_own_words(db) -> None:
-    page = Client().get("/strategy/").content.decode().replace("&quot;", '"')
+    page = unescape(Client().get("/strategy/").content.decode())
 
-    for paragraph in DESCRIPTION.strip().split("\n\n"):
-        assert paragraph in page
+    for text in (*DESCRIPTION.strip().split("\n\n"), *PRESET_TEXT.values()):
+        assert text in page
 
 
 def test_landing_page_says_simulated_and_promises_nothing(db) -> None:

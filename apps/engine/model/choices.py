@@ -181,6 +181,7 @@ class Reason(StrEnum):
     SIP_DUE = "SIP_DUE"
     SIP_DIP = "SIP_DIP"
     # Sold; the order of judgement is the order of these lines.
+    DAILY_LOSS_FLATTEN = "DAILY_LOSS_FLATTEN"  # no rule of the lot: its owner chose to be out at the day's loss limit
     CATASTROPHIC_STOP = "CATASTROPHIC_STOP"
     STOP_LOSS = "STOP_LOSS"
     TRAILING_STOP = "TRAILING_STOP"

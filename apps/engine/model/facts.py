@@ -1,5 +1,6 @@
 """Unknown means no: the one way in which a datum that is missing or impossible becomes a denial."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
@@ -9,6 +10,10 @@ from apps.engine.model.instrument import is_usable_price
 from apps.engine.model.snapshot import Quote
 
 _FUTURE_SECONDS = 5  # clocks of feeds run a little ahead; more than this is not a clock
+
+# Most shares stop at a circuit limit of 20 % a day, and the others rarely pass half. A price that is a fifth or five
+# times of what was traded just before is a junk print (rows of 0 and 1 rupee occur in real files) or another share.
+_JUNK_FACTOR = 5
 
 
 def unknown(fact: str, **where: str) -> Denial:
@@ -33,15 +38,29 @@ def price_fault(fact: str, price: Decimal | None) -> Denial | None:
     return None if is_usable_price(price) else invalid(fact, price)
 
 
-def quote_fault(quote: Quote | None, *, now: datetime, max_age_seconds: int) -> Denial | None:
-    """Return None for a quote that may be acted on at `now`, else QUOTE_MISSING, QUOTE_INVALID or QUOTE_STALE."""
+def quote_fault(
+    quote: Quote | None, *, now: datetime, max_age_seconds: int, references: Iterable[Decimal | None] = ()
+) -> Denial | None:
+    """Return None for a quote that may be acted on at `now`, else QUOTE_MISSING, QUOTE_INVALID or QUOTE_STALE.
+
+    `references` are prices in rupees that the market confirmed lately; an unknown one says nothing. A quote that is
+    more than five times one of them, or less than a fifth, is no price.
+    """
     if quote is None:
         return Denial(reason=Reason.QUOTE_MISSING)
     age_seconds = int((now - quote.at).total_seconds())
     if not is_usable_price(quote.last_price) or age_seconds < -_FUTURE_SECONDS:
         got: Numbers = {"last_price": str(quote.last_price), "age_seconds": age_seconds}
         return Denial(reason=Reason.QUOTE_INVALID, numbers=got)
+    for reference in references:
+        if reference is not None and is_usable_price(reference) and _is_junk(quote.last_price, reference):
+            got = {"last_price": quote.last_price, "age_seconds": age_seconds, "reference_price": reference}
+            return Denial(reason=Reason.QUOTE_INVALID, numbers=got)
     if age_seconds > max_age_seconds:
         ages: Numbers = {"age_seconds": age_seconds, "max_age_seconds": max_age_seconds}
         return Denial(reason=Reason.QUOTE_STALE, numbers=ages)
     return None
+
+
+def _is_junk(price: Decimal, reference: Decimal) -> bool:
+    return price * _JUNK_FACTOR < reference or price > reference * _JUNK_FACTOR

@@ -3,7 +3,8 @@
 A page renders a sentence from a reason and its numbers. A name listed in `REASON_NUMBERS` is always
 present; a decision may carry further ones. Units: `*_price`, `close`, `level` rupees per share;
 `*_percent` 0-100; `*_at` ISO moments in UTC and `*_on` ISO dates, as text; `need`, `have`, `limit`
-rupees or a count, by the reason; `scope` is the level that said no ("bot", "account").
+rupees or a count, by the reason; `scope` is the level that said no ("bot", "account"). The `quantity` of a
+sale is what its order sells, with `lot_quantity` beside it where the lot is larger.
 """
 
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ _R = Reason
 _BOUGHT = frozenset({_R.RSI_BUY, _R.SIP_DUE, _R.SIP_DIP})
 _SOLD = frozenset(
     {
+        _R.DAILY_LOSS_FLATTEN,
         _R.CATASTROPHIC_STOP,
         _R.STOP_LOSS,
         _R.TRAILING_STOP,
@@ -61,6 +63,8 @@ REASON_NUMBERS: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
         _R.SIP_DUE: ("period", "due_on", *_ORDERED),
         # As above, and taken because rsi dipped to buy_rsi within the days to wait for a dip.
         _R.SIP_DIP: ("period", "due_on", "rsi", "buy_rsi", *_ORDERED),
+        # The day's loss reached `limit`, at which everything is sold; day_pnl is there where it is known.
+        _R.DAILY_LOSS_FLATTEN: (*_LOT, "limit", "scope"),
         # The last price reached `level`; change_percent is against the average price.
         _R.CATASTROPHIC_STOP: _CROSSED,
         _R.STOP_LOSS: _CROSSED,
@@ -89,6 +93,8 @@ REASON_NUMBERS: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
         _R.REVOKED: (),
         # `cause` is the snapshot's own name for what froze entries.
         _R.ENTRY_FROZEN: ("cause",),
+        # previous_close (the exchange's), session_close (ours) and change_percent, or quantity_change, where the
+        # rule saw it itself.
         _R.CORPORATE_ACTION: (),
         _R.ORDER_UNKNOWN: (),
         _R.NO_CANDLES: ("need",),
@@ -108,7 +114,8 @@ REASON_NUMBERS: Mapping[Reason, tuple[str, ...]] = MappingProxyType(
         _R.RSI_UNKNOWN: (),
         _R.QUOTE_MISSING: (),
         _R.QUOTE_STALE: ("age_seconds", "max_age_seconds"),
-        # The price is not a positive number, or its moment lies in the future (a negative age).
+        # The price is not a positive number, its moment lies in the future (a negative age), or it is beyond belief
+        # beside reference_price, which the market confirmed.
         _R.QUOTE_INVALID: ("last_price", "age_seconds"),
         # `fact` is the name of the field that was None.
         _R.FACT_UNKNOWN: ("fact",),

@@ -5,11 +5,11 @@ finite number. `granted` is what this cycle has already given away, so that seve
 together. Amounts in rupees.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from apps.engine.model.choices import Reason
-from apps.engine.model.decision import Denial
+from apps.engine.model.decision import Denial, Numbers
 from apps.engine.model.facts import is_known, unknown
 from apps.engine.model.snapshot import RiskScope
 from apps.engine.model.verdict import EntryIntent
@@ -28,9 +28,33 @@ def check_daily_loss(scope: RiskScope) -> Denial | None:
         return None
     if day_pnl is None or not is_known(day_pnl) or not is_known(limit):
         return unknown("day_pnl", scope=scope.name)
-    if day_pnl > -limit:
+    if not _is_reached(scope, limit, day_pnl):
         return None
     return Denial(reason=Reason.DAILY_LOSS, numbers={"day_pnl": day_pnl, "limit": limit, "scope": scope.name})
+
+
+def daily_loss_flatten(scopes: Iterable[RiskScope]) -> Denial | None:
+    """Return the first scope whose owner wants everything sold because its daily loss was reached, as a denial.
+
+    An unknown day sells nothing; a limit that was reached earlier in the session stays reached.
+    """
+    for scope in scopes:
+        limit, day_pnl = scope.limits.daily_loss, scope.usage.day_pnl
+        if limit is None or not scope.limits.flatten_at_daily_loss or not is_known(limit):
+            continue
+        known = day_pnl if is_known(day_pnl) else None
+        if _is_reached(scope, limit, known):
+            numbers: Numbers = {"limit": limit, "scope": scope.name}
+            return Denial(
+                reason=Reason.DAILY_LOSS_FLATTEN, numbers=numbers if known is None else {**numbers, "day_pnl": known}
+            )
+    return None
+
+
+def max_quote_age(scopes: Iterable[RiskScope], platform: int) -> int:
+    """Return the oldest price in seconds that an entry may be judged on: the smallest of all that was set."""
+    asked = [scope.limits.stale_data_seconds for scope in scopes]
+    return min([platform, *(seconds for seconds in asked if seconds is not None)])
 
 
 def check_loss_streak(scope: RiskScope) -> Denial | None:
@@ -155,6 +179,11 @@ INTENT_CHECKS: tuple[IntentCheck, ...] = (
     check_sector_exposure,
     check_capital,
 )
+
+
+def _is_reached(scope: RiskScope, limit: Decimal, day_pnl: Decimal | None) -> bool:
+    """Return whether a daily loss limit is or was reached in this session; a recovery does not lift it."""
+    return scope.usage.daily_loss_reached or (day_pnl is not None and day_pnl <= -limit)
 
 
 def _count_check(scope: RiskScope, reason: Reason, fact: str, have: int | None, limit: int | None) -> Denial | None:

@@ -18,6 +18,8 @@ from apps.engine.model.facts import invalid, is_known, price_fault, quote_fault,
 from apps.engine.model.params import StrategyParams
 from apps.engine.model.snapshot import IndicatorReading, InstrumentSnapshot, OrderPolicy
 from apps.engine.model.verdict import EntryIntent, Verdict
+from apps.engine.risk.corporate_actions import corporate_action_suspected, corporate_action_unknown
+from apps.engine.simulation.market import EXCHANGE as SIMULATED_EXCHANGE
 from apps.engine.strategies.sip import Instalment, instalment_of, next_due_on
 from apps.engine.strategies.sizing import entry_budget, entry_limit_price, entry_quantity
 
@@ -36,6 +38,8 @@ class EntryView:
     risk_denial: Denial | None
     allocated_capital: Decimal | None
     max_quote_age_seconds: int
+    previous_trading_on: date | None
+    next_trading_on: date | None
     policy: OrderPolicy
     costs: Costs
     key_of: Callable[[Purpose, str], str]
@@ -50,6 +54,13 @@ class Signal:
     numbers: Numbers
     rsi: Decimal | None = None
     period: str = ""
+
+
+def confirmed_prices(held: InstrumentSnapshot) -> tuple[Decimal | None, ...]:
+    """Return the prices that the market confirmed lately: the last sound candle's close, and the day's reference."""
+    reading, overnight = held.indicator, held.overnight
+    close = None if reading is None or reading.denial is not None else reading.candle_close
+    return (close, None if overnight is None else overnight.previous_close)
 
 
 def judge_entry(view: EntryView) -> EntryIntent | Verdict:
@@ -116,7 +127,11 @@ def _rsi_fault(rsi: float | None) -> Denial | None:
 
 
 def _mode(view: EntryView) -> Verdict | None:
-    return Verdict(reason=Reason.NOTHING_TO_MANAGE) if view.params.mode is Mode.MANAGED else None
+    if view.params.mode is Mode.MANAGED:
+        return Verdict(reason=Reason.NOTHING_TO_MANAGE)
+    if view.params.timeframe is Timeframe.S15 and view.held.instrument.exchange != SIMULATED_EXCHANGE:
+        return _from(invalid("timeframe", view.params.timeframe.value))
+    return None
 
 
 def _switches(view: EntryView) -> Verdict | None:
@@ -142,6 +157,10 @@ def _orders(view: EntryView) -> Verdict | None:
 def _holds(view: EntryView) -> Verdict | None:
     if view.held.corporate_action_hold:
         return Verdict(reason=Reason.CORPORATE_ACTION)
+    overnight = view.held.overnight
+    night = corporate_action_suspected(overnight) or corporate_action_unknown(overnight)
+    if night is not None:
+        return _from(night)
     if view.held.entry_freeze is not None:
         return Verdict(reason=Reason.ENTRY_FROZEN, numbers={"cause": view.held.entry_freeze})
     return None if view.risk_denial is None else _from(view.risk_denial)
@@ -160,7 +179,12 @@ def _rsi_signal(view: EntryView) -> Signal | Verdict:
 
 
 def _sip_signal(view: EntryView) -> Signal | Verdict:
-    instalment = instalment_of(view.params, view.trading_on)
+    instalment = instalment_of(
+        view.params,
+        view.trading_on,
+        previous_trading_on=view.previous_trading_on,
+        next_trading_on=view.next_trading_on,
+    )
     if view.held.sip_done is None:
         return _from(unknown("sip_done"))
     if view.held.sip_done:
@@ -206,7 +230,12 @@ def _pace(view: EntryView) -> Verdict | None:
 
 def _market_facts(view: EntryView) -> Verdict | None:
     """Deny an entry whose price, steps or budget are not known."""
-    denial = quote_fault(view.held.quote, now=view.now, max_age_seconds=view.max_quote_age_seconds)
+    denial = quote_fault(
+        view.held.quote,
+        now=view.now,
+        max_age_seconds=view.max_quote_age_seconds,
+        references=confirmed_prices(view.held),
+    )
     if denial is not None:
         return _from(denial)
     instrument = view.held.instrument

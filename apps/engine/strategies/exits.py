@@ -2,6 +2,8 @@
 
 The order is catastrophic stop, stop loss, trailing stop, profit target, RSI, scheduled exit. An exit sells the
 bot's whole open lot. All functions are pure; prices in rupees per share.
+
+Source: the published strategy, version 1 (`rsi_reversion.DESCRIPTION`); the order of judgement is its order.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -40,12 +42,14 @@ class ExitLevels:
 class ExitView:
     """What one judgement looks at.
 
-    `price` is a fresh price, or None with `price_denial` naming why there is none. `rsi` (points) is None
-    where the RSI rule is not asked in this cycle; `rsi_denial` names why it could not be asked.
+    `quantity` is how many shares a sale would be of now. `price` is a fresh price, or None with `price_denial` naming
+    why there is none. `rsi` (points) is None where the RSI rule is not asked in this cycle; `rsi_denial` names why it
+    could not be asked.
     """
 
     params: StrategyParams
     position: PositionSnapshot
+    quantity: int
     tick_size: Decimal | None
     now: datetime
     price: Decimal | None
@@ -95,11 +99,10 @@ def judge_exit(view: ExitView) -> Verdict:
     """Return the verdict on one open lot: a sale, a hold, or the denial that names what could not be judged.
 
     With never_sell_at_loss, every rule but the catastrophic stop is held back while the sale would not recover the
-    lot's cost and all charges, and its order carries the break-even price as its floor.
+    cost of the shares it sells and all their charges, and its order carries the break-even price as its floor. What
+    the customer or a daily loss limit asks for (a manual close, Flatten) is not judged here and overrides it.
+    `view.position` has no `position_fault`.
     """
-    fault = _position_fault(view.position)
-    if fault is not None:
-        return fault
     held_back: Verdict | None = None
     for reason, numbers in _fired(view):
         verdict = _allowed(view, reason, numbers)
@@ -109,19 +112,22 @@ def judge_exit(view: ExitView) -> Verdict:
     return held_back or _kept(view)
 
 
-def break_even_price(*, position: PositionSnapshot, tick_size: Decimal, costs: Costs) -> Decimal | None:
-    """Return the lowest multiple of the tick at which selling the lot recovers its cost and all charges.
+def break_even_price(
+    *, position: PositionSnapshot, tick_size: Decimal, costs: Costs, quantity: int | None = None
+) -> Decimal | None:
+    """Return the lowest multiple of the tick at which selling `quantity` shares recovers their cost and all charges.
 
-    None where the charges are unknown. Where the position does not carry its entry charges, they are computed as of
-    one buying order at the average price.
+    None where the charges are unknown; without a quantity, the whole lot is meant. A part of the lot carries its part
+    of the entry charges, and the whole of what a sale costs however small it is (the depository's charge). Where the
+    position does not carry its entry charges, they are computed as of one buying order at the average price.
     """
-    quantity = position.quantity
+    quantity = position.quantity if quantity is None else quantity
     entry = position.entry_charges
     if entry is None:
-        entry = costs(Side.BUY, quantity, position.average_price)
+        entry = costs(Side.BUY, position.quantity, position.average_price)
     if entry is None:
         return None
-    cost = position.average_price * quantity + entry
+    cost = position.average_price * quantity + entry * quantity / position.quantity
     price = ceil_to_tick(cost / quantity, tick_size)
     for _ in range(_BREAK_EVEN_STEPS):
         charges = costs(Side.SELL, quantity, price)
@@ -162,7 +168,7 @@ def _allowed(view: ExitView, reason: Reason, numbers: Numbers) -> Verdict:
         return _refused(view.price_denial)
     if view.tick_size is None:
         return Verdict(reason=Reason.FACT_UNKNOWN, numbers={"fact": "tick_size"})
-    floor = break_even_price(position=view.position, tick_size=view.tick_size, costs=view.costs)
+    floor = break_even_price(position=view.position, tick_size=view.tick_size, costs=view.costs, quantity=view.quantity)
     if floor is None:
         return Verdict(reason=Reason.FACT_UNKNOWN, numbers={"fact": "charges"})
     if view.price >= floor:
@@ -195,7 +201,8 @@ def _refused(denial: Denial | None) -> Verdict:
     return Verdict(reason=denial.reason, numbers=denial.numbers)
 
 
-def _position_fault(position: PositionSnapshot) -> Verdict | None:
+def position_fault(position: PositionSnapshot) -> Verdict | None:
+    """Return None for a lot that can be judged, else FACT_INVALID with the field that cannot be what it is."""
     if position.quantity < 1:
         got = str(position.quantity)
         return Verdict(reason=Reason.FACT_INVALID, numbers={"fact": "position.quantity", "got": got})

@@ -124,6 +124,7 @@ def strategy(request: HttpRequest) -> HttpResponse:
             params.sell_rsi,
             params.stop_loss_percent,
             params.profit_target_percent,
+            rsi_reversion.PRESET_TEXT[name],
         )
         for name, params in PRESETS.items()
     ]
