@@ -621,6 +621,7 @@ EVENT_WORDS: Mapping[str, str] = {
     "nothing_to_sell": "Held back: the broker would sell nothing of it now",
     "protected": "Waits for the stop order at the broker to make way",
     "permit_expired": "Its permit ran out; nothing left",
+    "sold_already": "The lot was sold before, by its stop order at the broker or by another sale",
     "quarantine": "Held back: the books must agree with the broker first",
     "session": "Held back: the broker session is not alive",
     # Cancellations and changes.

@@ -254,6 +254,8 @@ def _exit_quantity(intent: OrderIntent, sellable: Sellable | None) -> int:
         baseline_quantity=baseline,
         open_exits=going,
     )
+    if position.quantity <= 0:
+        raise PermitDeniedError("sold_already", "the lot is sold", is_final=True)
     if available <= 0:
         raise PermitDeniedError(
             "nothing_to_sell",

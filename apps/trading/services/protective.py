@@ -298,15 +298,25 @@ def protection_follow(intent: OrderIntent) -> None:
             end = _End.DROPPED
         if intent.filled_quantity == intent.quantity:
             end = _End.SOLD
-        elif state is OrderState.DEAD and intent.state_reason in {"superseded", "stopped", "nothing_to_sell"}:
+        elif state is OrderState.DEAD and intent.state_reason in {"superseded", "stopped", "sold_already", "nothing_to_sell"}:
             end = _End.STOOD_DOWN
         found.update(state=_State.ENDED, end=end)
+        if intent.filled_quantity:
+            _name_the_rule(intent)
     elif state is OrderState.PARTIAL:
         found.update(state=_State.SELLING, end="")
     elif state is OrderState.ACCEPTED:
         found.update(state=_State.STANDING, end="", broker_ref=intent.broker_order_id)
     else:
         found.update(state=_State.PLACING, end="")
+
+
+def _name_the_rule(intent: OrderIntent) -> None:
+    """Note the rule for which it sold, where it was changed into a sale; else it sold because its own price came."""
+    changes = OrderCommand.objects.filter(intent=intent, kind=_Kind.MODIFY).exclude(purpose="")
+    newest = changes.filter(state__in=[OrderCommand.State.DONE, OrderCommand.State.UNKNOWN]).order_by("-id").first()
+    if newest is not None:
+        OrderIntent.objects.filter(pk=intent.pk).update(exit_reason=newest.terms.get("exit_reason", ""))
 
 
 _ENDS = {
@@ -367,10 +377,14 @@ def _become(order: OrderIntent, sale: OrderIntent) -> None:
     sells_already = order.protective_order.state == _State.SELLING and _newest_type(order) == sale.order_type
     if sells_already or _was_changed_lately(order):
         return
-    terms: dict[str, object] = {"order_type": sale.order_type, "quantity": order.quantity}
+    terms: dict[str, object] = {
+        "order_type": sale.order_type,
+        "quantity": order.quantity,
+        "exit_reason": sale.exit_reason,
+    }
     if sale.limit_price is not None:
         terms["limit_price"] = str(sale.limit_price)
-    command = command_record(
+    command_record(
         intent=order,
         kind=_Kind.MODIFY,
         requested_by=f"order:{sale.pk}",
@@ -378,8 +392,6 @@ def _become(order: OrderIntent, sale: OrderIntent) -> None:
         purpose=Purpose(sale.purpose),
         terms=terms,
     )
-    if command is not None:
-        OrderIntent.objects.filter(pk=order.pk).update(exit_reason=sale.exit_reason)
 
 
 def _newest_type(order: OrderIntent) -> str:
