@@ -209,6 +209,16 @@ def test_level_is_the_nearest_stop_of_the_rule_on_a_tick(db, broker, reconcile, 
     assert len(desk.protectives()) == (0 if level is None else 1)
 
 
+def test_share_with_a_stop_of_its_own_is_protected_there(desk) -> None:
+    with tenant_scope(desk.tenant.tenant_id):
+        InstrumentConfig.objects.update(overrides={"stop_loss_percent": "2"})
+
+    desk.buy()
+    desk.turn()
+
+    assert desk.sells[0].trigger_price == Decimal(98)
+
+
 def test_customers_own_stop_comes_first_and_a_bot_may_do_without(desk) -> None:
     position = desk.buy()
 

@@ -298,7 +298,7 @@ def protection_follow(intent: OrderIntent) -> None:
             end = _End.DROPPED
         if intent.filled_quantity == intent.quantity:
             end = _End.SOLD
-        elif state is OrderState.DEAD and intent.state_reason in {"superseded", "stopped", "sold_already", "nothing_to_sell"}:
+        elif state is OrderState.DEAD and intent.state_reason in _GIVEN_UP:
             end = _End.STOOD_DOWN
         found.update(state=_State.ENDED, end=end)
         if intent.filled_quantity:
@@ -318,6 +318,8 @@ def _name_the_rule(intent: OrderIntent) -> None:
     if newest is not None:
         OrderIntent.objects.filter(pk=intent.pk).update(exit_reason=newest.terms.get("exit_reason", ""))
 
+
+_GIVEN_UP = frozenset({"superseded", "stopped", "sold_already", "nothing_to_sell"})
 
 _ENDS = {
     OrderState.FILLED: _End.SOLD,
