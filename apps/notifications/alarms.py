@@ -23,6 +23,10 @@ _FREEZES: Mapping[str, str] = {
         "An order for {name} that ARUN had given up turned up at the broker. It is booked now, "
         "and ARUN buys no {name} until you have looked at it."
     ),
+    EntryFreeze.Reason.REFUSED_ORDER_SEEN: (
+        "Your broker refused an order for {name}, and its order book shows that order at work. What it trades is "
+        "booked. ARUN cannot cancel it: do that at your broker. ARUN buys no {name} until you have looked at it."
+    ),
     EntryFreeze.Reason.POSITION_DIFFERS: (
         "Your broker holds another number of {name} than ARUN's records say. ARUN buys no {name} until they agree."
     ),
@@ -35,7 +39,12 @@ _FREEZES: Mapping[str, str] = {
     ),
 }
 _DANGERS = frozenset(
-    {EntryFreeze.Reason.UNKNOWN_ORDER, EntryFreeze.Reason.DEAD_ORDER_SEEN, EntryFreeze.Reason.OUTSIDE_ORDER}
+    {
+        EntryFreeze.Reason.UNKNOWN_ORDER,
+        EntryFreeze.Reason.DEAD_ORDER_SEEN,
+        EntryFreeze.Reason.REFUSED_ORDER_SEEN,
+        EntryFreeze.Reason.OUTSIDE_ORDER,
+    }
 )
 
 

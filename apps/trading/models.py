@@ -810,6 +810,7 @@ class EntryFreeze(TenantModel):
     class Reason(models.TextChoices):
         UNKNOWN_ORDER = "UNKNOWN_ORDER", "An order's outcome is unknown"
         DEAD_ORDER_SEEN = "DEAD_ORDER_SEEN", "An order believed absent turned up"
+        REFUSED_ORDER_SEEN = "REFUSED_ORDER_SEEN", "An order that was refused is at work"
         POSITION_DIFFERS = "POSITION_DIFFERS", "The broker holds another quantity"
         OUTSIDE_ORDER = "OUTSIDE_ORDER", "An order of unknown origin carries our mark"
         CORPORATE_ACTION = "CORPORATE_ACTION", "A corporate action is being checked"

@@ -239,6 +239,60 @@ def test_refused_order_is_rejected_and_does_not_fire_again_in_its_candle(
     assert make_entry(asha, candle=4) is not None
 
 
+def refuse_and_accept(asha, broker, execute) -> OrderIntent:
+    """The broker answers no, and has the order all the same."""
+    broker.weather = Weather.REFUSED
+    intent = make_entry(asha)
+    assert execute(asha, intent) is OrderState.REJECTED
+    broker.weather = Weather.FINE
+    broker.accept(broker.placed[0])
+    return intent
+
+
+def told_after_refusal(asha, intent) -> tuple[int, int]:
+    with tenant_scope(asha.tenant_id):
+        notes = OrderEvent.objects.filter(intent=intent, cause="seen_after_refusal").count()
+        return notes, EntryFreeze.objects.filter(reason="REFUSED_ORDER_SEEN", cleared_at=None).count()
+
+
+def test_refused_order_that_traded_is_booked_and_people_are_told(asha, broker, execute, reconcile, state_of) -> None:
+    reconcile(asha)
+    intent = refuse_and_accept(asha, broker, execute)
+
+    reconcile(asha)
+
+    assert told_after_refusal(asha, intent) == (1, 1)
+    assert (state_of(asha, intent.pk).state, state_of(asha, intent.pk).filled_quantity) == (OrderState.REJECTED, 10)
+    with tenant_scope(asha.tenant_id):
+        assert Position.objects.get().quantity == 10
+
+
+def test_refused_order_at_work_is_told_once_and_stays_lifted(asha, broker, execute, reconcile) -> None:
+    broker.fills_at_once = False
+    reconcile(asha)
+    intent = refuse_and_accept(asha, broker, execute)
+
+    reconcile(asha)
+
+    assert told_after_refusal(asha, intent) == (1, 1)
+    with tenant_scope(asha.tenant_id):
+        EntryFreeze.objects.update(cleared_at=business_clock.now())  # somebody has looked at it
+    reconcile(asha)
+    assert told_after_refusal(asha, intent) == (1, 0)
+
+
+@pytest.mark.parametrize("observation", [Observation.REJECTED, Observation.CANCELLED, Observation.EXPIRED])
+def test_refused_order_that_the_book_ends_too_is_no_accident(asha, broker, execute, reconcile, observation) -> None:
+    broker.fills_at_once = False
+    reconcile(asha)
+    intent = refuse_and_accept(asha, broker, execute)
+    broker.end("B1", observation)
+
+    reconcile(asha)
+
+    assert told_after_refusal(asha, intent) == (0, 0)
+
+
 @pytest.mark.parametrize("weather", [Weather.UNREACHABLE, Weather.RATE_LIMITED])
 def test_not_sent_order_stays_new_and_may_be_sent_later(asha, broker, execute, reconcile, state_of, weather) -> None:
     reconcile(asha)

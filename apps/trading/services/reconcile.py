@@ -72,6 +72,17 @@ EXIT_DOUBT_SECONDS = 30
 PARK_AFTER_SECONDS = 60
 """Past W and V: how much longer the books may fail to settle an order before people are called."""
 
+_AT_WORK = frozenset(
+    {
+        Observation.OPEN,
+        Observation.TRIGGER_PENDING,
+        Observation.PARTIALLY_FILLED,
+        Observation.FILLED,
+        Observation.CANCEL_PENDING,
+        Observation.MODIFY_PENDING,
+    }
+)
+
 FLATTEN_TRIES = 10
 """Flattening orders made for one lot before people are called; they go on being made."""
 
@@ -214,7 +225,7 @@ def _match(connection: BrokerConnection, rows: Sequence[BrokerOrder]) -> _Matche
             _stranger(connection, row)
             continue
         shown.add(intent.pk)
-        if intent.is_final and intent.filled_quantity == row.filled_quantity:
+        if intent.is_final and intent.filled_quantity == row.filled_quantity and not _contradicts(intent, row):
             continue  # settled, and nothing new about it
         if intent.pk in pairs and pairs[intent.pk][1].broker_order_id != row.broker_order_id:
             _two_orders(intent, row)
@@ -228,6 +239,11 @@ def _match(connection: BrokerConnection, rows: Sequence[BrokerOrder]) -> _Matche
 def _same_order(intent: OrderIntent, row: BrokerOrder) -> bool:
     instrument = InstrumentRef(intent.instrument.exchange, intent.instrument.tradingsymbol)
     return row.instrument == instrument and row.side == intent.side and row.quantity == intent.quantity
+
+
+def _contradicts(intent: OrderIntent, row: BrokerOrder) -> bool:
+    """Return whether the book shows at work, or traded, what the broker had refused."""
+    return intent.state == OrderState.REJECTED and (row.filled_quantity > 0 or row.observation in _AT_WORK)
 
 
 def _meet(intent: OrderIntent, row: BrokerOrder, books: Books) -> None:
@@ -259,6 +275,8 @@ def _meet(intent: OrderIntent, row: BrokerOrder, books: Books) -> None:
             data={"broker_order_id": row.broker_order_id},
         )
         _alarm(intent, EntryFreeze.Reason.DEAD_ORDER_SEEN, {"broker_order_id": row.broker_order_id})
+    if _contradicts(intent, row):
+        _refused_order(intent, row, books)
 
 
 def _advance(intent: OrderIntent, row: BrokerOrder) -> None:
@@ -534,6 +552,16 @@ def _two_orders(intent: OrderIntent, row: BrokerOrder) -> None:
 def _other_order(intent: OrderIntent, row: BrokerOrder) -> None:
     _note_once(intent, "terms_differ", {"broker_order_id": row.broker_order_id, "quantity": row.quantity})
     _alarm(intent, EntryFreeze.Reason.OUTSIDE_ORDER, {"broker_order_id": row.broker_order_id, "why": "other terms"})
+
+
+def _refused_order(intent: OrderIntent, row: BrokerOrder, books: Books) -> None:
+    """An order is at work that was refused. Its fills are booked like any other's; people are told, once."""
+    lag = timedelta(seconds=books.capabilities.book_lag_seconds)
+    if not row.filled_quantity and books.started_at <= intent.state_changed_at + lag:
+        return  # the book may be older than the refusal
+    if not OrderEvent.objects.filter(intent=intent, cause="seen_after_refusal").exists():
+        intent_note(intent, "seen_after_refusal", {"status": row.raw_status, "filled": row.filled_quantity})
+        _alarm(intent, EntryFreeze.Reason.REFUSED_ORDER_SEEN, {"broker_order_id": row.broker_order_id})
 
 
 def _alarm_unsold(intent: OrderIntent) -> None:
