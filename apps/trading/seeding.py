@@ -29,7 +29,6 @@ DEMO_PARAMS = StrategyParams(
     size=Decimal(10),
 )
 DEMO_LIMITS = RiskLimits(max_open_positions=8, max_orders_per_day=1000)
-STAFF_EMAIL = "staff@arun.localhost"
 
 
 def seed() -> None:
@@ -37,7 +36,7 @@ def seed() -> None:
     if not (settings.ARUN_DEMO_EMAIL and settings.ARUN_DEMO_PASSWORD):
         return
     user = _person(settings.ARUN_DEMO_EMAIL, is_staff=False)
-    _person(STAFF_EMAIL, is_staff=True)
+    _person(settings.ARUN_STAFF_EMAIL, is_staff=True)
     places = memberships_of_user(user.pk)
     tenant_id = places[0].tenant_id if places else tenant_create(user_id=user.pk, name="Demo", is_demo=True).pk
     _bot(tenant_id)

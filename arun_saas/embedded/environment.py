@@ -51,6 +51,7 @@ def base_environment(home: Home, *, port: int, ports: Mapping[str, int]) -> dict
         "SANDBOX_PORT": sandbox_port,
         "SANDBOX_URL": given.get("SANDBOX_URL") or f"http://127.0.0.1:{sandbox_port}",
         "ARUN_DEMO_EMAIL": given.get("ARUN_DEMO_EMAIL") or "demo@arun.localhost",
+        "ARUN_STAFF_EMAIL": given.get("ARUN_STAFF_EMAIL") or "staff@arun.localhost",
         "ARUN_DEMO_PASSWORD": given.get("ARUN_DEMO_PASSWORD") or kept["demo_password"],
         "DJANGO_SETTINGS_MODULE": given.get("DJANGO_SETTINGS_MODULE") or "arun_saas.settings.development",
         "PYTHONUNBUFFERED": "1",

@@ -140,6 +140,7 @@ class EmbeddedRun:
             f"ARUN is ready after {seconds:.1f} s" if is_ready else f"ARUN is not ready: {', '.join(self._missing)}",
             f"  address   {address}",
             f"  log in    {self._environment['ARUN_DEMO_EMAIL']}   password {self._environment['ARUN_DEMO_PASSWORD']}",
+            f"  staff     {self._environment['ARUN_STAFF_EMAIL']}   the same password, at {address}/staff/",
             f"  mail      {address}/mailbox/   (nothing leaves this machine)",
             "  stop      Ctrl-C",
         ]

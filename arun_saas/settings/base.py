@@ -250,6 +250,7 @@ ARUN_METRICS_TOKEN = env.text("ARUN_METRICS_TOKEN", "")  # who shows it as a bea
 ARUN_METRICS_OPEN = False
 ARUN_DEMO_EMAIL = env.text("ARUN_DEMO_EMAIL", "")  # empty: no demo tenant
 ARUN_DEMO_PASSWORD = env.text("ARUN_DEMO_PASSWORD", "")
+ARUN_STAFF_EMAIL = env.text("ARUN_STAFF_EMAIL", "staff@arun.localhost")  # made beside the demo tenant only
 SANDBOX_URL = env.text("SANDBOX_URL", "http://127.0.0.1:8100")
 SANDBOX_KEY = env.text("SANDBOX_KEY")
 SANDBOX_SEED = env.integer("SANDBOX_SEED", 20260101)
