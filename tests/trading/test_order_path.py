@@ -332,21 +332,84 @@ def test_lost_sender_is_unknown_and_its_answer_is_kept_as_evidence(asha, broker,
     assert len(broker.placed) == 1
 
 
-def test_paused_sender_finds_its_claim_lost_and_sends_nothing(asha, broker, execute, reconcile, state_of) -> None:
+@pytest.fixture
+def lose_sender(asha, broker, execute):
+    """Let a rival find the sender's lease over, at the moment when the sender connects or hands over."""
+
+    def at(moment: str, intent: OrderIntent, then=lambda: None) -> None:
+        def rival() -> None:
+            setattr(broker, moment, None)
+            in_the_past(intent, 3600, "lease_until")
+            assert execute(asha, intent) is OrderState.UNKNOWN
+            then()
+
+        setattr(broker, moment, rival)
+
+    return at
+
+
+def test_paused_sender_finds_its_claim_lost_sends_nothing_and_ends_the_doubt(
+    asha, broker, execute, reconcile, state_of, lose_sender
+) -> None:
+    reconcile(asha)
+    intent = make_entry(asha)
+    lose_sender("on_open", intent)
+
+    assert execute(asha, intent) is OrderState.DEAD
+
+    assert broker.log == []
+    order = state_of(asha, intent.pk)
+    assert (order.state, order.state_reason) == (OrderState.DEAD, "not_sent")
+    assert make_entry(asha, candle=2) is not None  # nothing is in its place any more
+
+
+def test_late_answer_that_proves_nothing_leaves_the_order_unknown(
+    asha, broker, execute, reconcile, state_of, lose_sender
+) -> None:
+    reconcile(asha)
+    intent = make_entry(asha)
+    broker.weather = Weather.REQUEST_LOST
+    lose_sender("on_hand_over", intent)
+
+    assert execute(asha, intent) is OrderState.UNKNOWN
+
+    assert state_of(asha, intent.pk).state == OrderState.UNKNOWN
+
+
+def test_late_not_sent_does_not_overrule_the_book(asha, broker, execute, reconcile, state_of, lose_sender) -> None:
     reconcile(asha)
     intent = make_entry(asha)
 
-    def rival() -> None:
-        broker.on_open = None
-        in_the_past(intent, 3600, "lease_until")
-        assert execute(asha, intent) is OrderState.UNKNOWN
+    def appear() -> None:
+        from apps.trading.gateway.execute import _place_request
 
-    broker.on_open = rival
+        with tenant_scope(asha.tenant_id):
+            order = OrderIntent.objects.select_related("instrument").get(pk=intent.pk)
+            request = _place_request(order, broker.reads(None).capabilities())
+        broker.accept(request)
+        reconcile(asha)
+
+    lose_sender("on_open", intent, then=appear)
 
     execute(asha, intent)
 
-    assert broker.log == []
-    assert state_of(asha, intent.pk).state == OrderState.UNKNOWN
+    assert state_of(asha, intent.pk).state == OrderState.FILLED
+
+
+def test_late_not_sent_leaves_a_parked_order_to_people(asha, broker, execute, reconcile, state_of, lose_sender) -> None:
+    reconcile(asha)
+    intent = make_entry(asha)
+
+    def park() -> None:
+        in_the_past(intent, 3600, "unknown_since")
+        broker.book_fails = True
+        reconcile(asha)
+
+    lose_sender("on_open", intent, then=park)
+
+    execute(asha, intent)
+
+    assert state_of(asha, intent.pk).state == OrderState.PARKED
 
 
 def test_permit_that_ran_out_sends_nothing(asha, broker, execute, reconcile, settings) -> None:

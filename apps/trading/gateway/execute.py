@@ -23,6 +23,7 @@ from apps.brokers.writes import (
     BrokerWrites,
     CancelRequest,
     ModifyRequest,
+    NotSent,
     PlaceRequest,
     WriteRequest,
     WriteResult,
@@ -258,7 +259,8 @@ def _write_order_down(sending: Sending, result: WriteResult) -> OrderState:
         outcome = answer_record(attempt_id=sending.permit.attempt_id, result=result)
         intent = OrderIntent.objects.select_related("bot__connection", "connection").get(pk=sending.intent_id)
         if intent.fence != sending.permit.fence or intent.state != OrderState.SENDING:
-            # Somebody declared it unknown while we waited. The answer stays as evidence; the book decides.
+            # Somebody declared it unknown while we waited. The answer stays as evidence; the book decides, unless
+            # the answer is that nothing left.
             intent_note(intent, "late_answer", {"outcome": str(outcome)})
             OrderIntent.objects.filter(pk=intent.pk, sockets_closed_at=None).update(sockets_closed_at=ClockTimestamp())
             if isinstance(result, Accepted):
@@ -266,9 +268,28 @@ def _write_order_down(sending: Sending, result: WriteResult) -> OrderState:
                     broker_order_id=result.broker_order_id
                 )
             work_schedule(WorkItem.Kind.RECONCILE, intent.connection_id)
-            return OrderState(intent.state)
+            return _end_never_sent(intent, sending, result) if isinstance(result, NotSent) else OrderState(intent.state)
         _apply_outcome(intent, outcome, sending, result)
         return OrderState(intent.state)
+
+
+def _end_never_sent(intent: OrderIntent, sending: Sending, result: NotSent) -> OrderState:
+    """End an UNKNOWN order whose every placing attempt is proven not to have left: no book has to show it absent.
+
+    The proof is the sender's own, who still held the socket. Where a book showed the order all the same, it stays.
+    """
+    attempts = OrderAttempt.objects.filter(intent=intent, kind="PLACE")
+    attempts.filter(pk=sending.permit.attempt_id, outcome=OrderAttempt.Outcome.UNKNOWN).update(
+        outcome=OrderAttempt.Outcome.NOT_SENT
+    )
+    may_have_left = attempts.exclude(outcome=OrderAttempt.Outcome.NOT_SENT).exists()
+    if may_have_left or intent.broker_order_id:
+        return OrderState(intent.state)
+    claimed = intent_claim(intent.pk, states=(OrderState.UNKNOWN,))
+    if claimed is None:
+        return OrderState(intent.state)
+    intent_move(claimed, OrderState.DEAD, cause="not_sent", text=result.text, data={"code": result.code})
+    return OrderState.DEAD
 
 
 def _apply_outcome(intent: OrderIntent, outcome: OrderAttempt.Outcome, sending: Sending, result: WriteResult) -> None:
