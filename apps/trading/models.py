@@ -570,6 +570,11 @@ class OrderIntent(TenantModel, CarriesStop):
     def is_final(self) -> bool:
         return words.OrderState(self.state) in FINAL
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is to be sent for it any more; a DEAD one may still turn up."""
+        return self.is_final or self.state == words.OrderState.DEAD
+
 
 class OrderEvent(TenantModel):
     """One line of an order's history: a move between states, or evidence that moved nothing. Append-only."""

@@ -14,7 +14,7 @@ from apps.common.models import WorkItem
 from apps.engine.model.choices import OrderState, Purpose, Side
 from apps.trading.dispatch import work_claim
 from apps.trading.models import OrderCommand, OrderIntent
-from apps.trading.services.intents import SETTLE_CHECK_SECONDS
+from apps.trading.services.intents import SETTLE_CHECK_SECONDS, commands_end
 from apps.trading.services.work import work_finish, work_schedule
 
 log = structlog.get_logger(__name__)
@@ -72,8 +72,11 @@ def order_needs(*, tenant_id: UUID, intent_id: UUID) -> OrderNeeds | None:
     """Return what an order waits for, None when it is over; and note when to look at it again."""
     with tenant_scope(tenant_id):
         intent = OrderIntent.objects.filter(pk=intent_id).select_related("connection").first()
-        if intent is None or intent.is_final or intent.state == OrderState.DEAD:
+        if intent is None:
             work_finish(WorkItem.Kind.ORDER, intent_id)
+            return None
+        if intent.is_over:
+            commands_end(intent)
             return None
         commands = OrderCommand.objects.filter(
             intent=intent, state__in=[OrderCommand.State.NEW, OrderCommand.State.SENDING]

@@ -37,7 +37,7 @@ from apps.trading.errors import OrderMovedError, PermitDeniedError
 from apps.trading.gateway.permit import Permit, Sellable, permit_command, permit_order
 from apps.trading.gateway.send import DatabaseAwayError, Sending, answer_record, keep_trying, send
 from apps.trading.models import ClockTimestamp, OrderAttempt, OrderCommand, OrderEvent, OrderIntent
-from apps.trading.services.intents import intent_claim, intent_move, intent_note, intent_release
+from apps.trading.services.intents import commands_end, intent_claim, intent_move, intent_note, intent_release
 from apps.trading.services.protective import protection_stand_down
 from apps.trading.services.work import work_schedule
 
@@ -380,6 +380,8 @@ def _write_command_down(sending: Sending, result: WriteResult) -> str:
         if command.fence != sending.permit.fence:
             return str(command.state)
         text = str(getattr(result, "text", getattr(result, "evidence", "")))
-        if getattr(result, "code", "") == "stopped":
-            return _command_move(command, OrderCommand.State.DEAD, text)
-        return _command_move(command, _COMMAND_STATE[outcome], text)
+        state = OrderCommand.State.DEAD if getattr(result, "code", "") == "stopped" else _COMMAND_STATE[outcome]
+        left_in = _command_move(command, state, text)
+        if command.intent.is_over:
+            commands_end(command.intent)  # one that did not leave is not needed any more
+        return left_in

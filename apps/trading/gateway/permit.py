@@ -102,8 +102,7 @@ def permit_command(command: OrderCommand) -> Permit:
     asked_at = time.monotonic()
     intent = command.intent
     if intent.state not in {OrderState.ACCEPTED, OrderState.PARTIAL} or not intent.broker_order_id:
-        is_final = intent.is_final or intent.state == OrderState.DEAD
-        raise PermitDeniedError("not_working", f"the order is {intent.state}", is_final=is_final)
+        raise PermitDeniedError("not_working", f"the order is {intent.state}", is_final=intent.is_over)
     check_run_level(intent, command=command)
     return _attempt(intent, command=command, kind=command.kind, fence=command.fence, asked_at=asked_at)
 

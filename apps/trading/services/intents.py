@@ -13,7 +13,7 @@ from apps.common import clock, events
 from apps.common.ids import uuid7
 from apps.common.models import WorkItem
 from apps.engine.execution.keys import client_order_id
-from apps.engine.execution.states import FINAL, check_transition
+from apps.engine.execution.states import check_transition
 from apps.engine.model.choices import OrderState, OrderType, Product, Purpose, Side, Validity
 from apps.trading.errors import OrderMovedError
 from apps.trading.models import (
@@ -21,6 +21,7 @@ from apps.trading.models import (
     Bot,
     ClockTimestamp,
     CycleRun,
+    OrderAttempt,
     OrderCommand,
     OrderEvent,
     OrderIntent,
@@ -201,14 +202,37 @@ def command_record(
     return recorded
 
 
+def commands_end(intent: OrderIntent) -> None:
+    """End what was still to be sent for an order that is over, and its work with it.
+
+    A command that is being sent is left to its sender, whose answer it gets; when its lease has run out, nobody waits
+    for that answer any more.
+    """
+    waiting = OrderCommand.objects.filter(intent=intent, state__in=[OrderCommand.State.NEW, OrderCommand.State.SENDING])
+    for command in waiting:
+        free = Q(state=OrderCommand.State.NEW) | Q(lease_until=None) | Q(lease_until__lt=ClockTimestamp())
+        ended = OrderCommand.objects.filter(free, pk=command.pk, state=command.state).update(
+            fence=F("fence") + 1, state=OrderCommand.State.DEAD, state_text="not needed", lease_until=None
+        )
+        if ended:
+            OrderAttempt.objects.filter(command=command, outcome=OrderAttempt.Outcome.OPEN).update(
+                outcome=OrderAttempt.Outcome.UNKNOWN
+            )
+            intent_note(intent, f"{command.kind.lower()}_dead", {"text": "not needed"})
+    if waiting.all().exists():  # asked anew
+        _look_again(intent, settings.ARUN_LEASE_SECONDS)
+    else:
+        work_finish(WorkItem.Kind.ORDER, intent.pk)
+
+
 def _follow_up(intent: OrderIntent, was: OrderState) -> None:
     state = OrderState(intent.state)
     if intent.purpose == Purpose.PROTECT:
         from apps.trading.services.protective import protection_follow
 
         protection_follow(intent)
-    if state in FINAL or state is OrderState.DEAD:
-        work_finish(WorkItem.Kind.ORDER, intent.pk)
+    if intent.is_over:
+        commands_end(intent)
     elif state is OrderState.NEW:
         _look_again(intent, 1, is_urgent=intent.side == Side.SELL)
     elif state is OrderState.SENDING:
