@@ -32,3 +32,36 @@ class DayKind(models.TextChoices):
     HOLIDAY = "holiday", "Closed"
     SPECIAL = "special", "Special session"
     UNCONFIRMED = "unconfirmed", "Special session without confirmed hours: treated as closed"
+
+
+class Listing(models.TextChoices):
+    """Whether an instrument can be traded on its exchange."""
+
+    LISTED = "listed", "Listed"
+    SUSPENDED = "suspended", "Suspended"
+    DELISTED = "delisted", "Delisted"
+
+
+class Surveillance(models.TextChoices):
+    """The exchange's surveillance measure on a share. UNKNOWN: no source at hand says."""
+
+    UNKNOWN = "", "Not known"
+    NONE = "none", "None"
+    ASM_SHORT = "asm_short", "Additional surveillance, short term (ASM)"
+    ASM_LONG = "asm_long", "Additional surveillance, long term (ASM)"
+    GSM = "gsm", "Graded surveillance (GSM)"
+    ESM = "esm", "Enhanced surveillance of small companies (ESM)"
+
+
+class TermKind(models.TextChoices):
+    """What a word that an instrument is found by is of it; the order is the order of a search's answers."""
+
+    SYMBOL = "symbol", "Symbol"
+    ISIN = "isin", "ISIN"
+    FORMER_SYMBOL = "former_symbol", "Former symbol"
+    NAME = "name", "Name"
+    FORMER_NAME = "former_name", "Former name"
+
+
+TRADE_TO_TRADE_SERIES = frozenset({"BE", "BZ", "BT", "ST", "SZ", "T", "TS", "Z"})
+"""Series in which every trade must be delivered: NSE's BE, BZ, BT, ST and SZ; BSE's groups T, TS and Z."""

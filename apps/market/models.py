@@ -6,7 +6,16 @@ from django.db import models
 
 from apps.common.ids import uuid7
 from apps.engine.model.choices import ChargeClass, MarketPhase, Timeframe
-from apps.market.choices import DayKind, Exchange, FeedId, SessionClass
+from apps.market.choices import (
+    TRADE_TO_TRADE_SERIES,
+    DayKind,
+    Exchange,
+    FeedId,
+    Listing,
+    SessionClass,
+    Surveillance,
+    TermKind,
+)
 
 
 def _prices() -> "models.DecimalField[Decimal, Decimal]":
@@ -38,6 +47,17 @@ class Instrument(models.Model):
         default=ChargeClass.SHARE.value,
         help_text="How the transaction tax sees it.",
     )
+    sector = models.CharField(max_length=60, blank=True, help_text="What sector limits group by; blank if not known.")
+    listing = models.CharField(max_length=12, choices=Listing, default=Listing.LISTED)
+    surveillance = models.CharField(
+        max_length=12, choices=Surveillance, default=Surveillance.UNKNOWN, blank=True, db_default=""
+    )
+    surveillance_stage = models.PositiveSmallIntegerField(null=True, blank=True)
+    lower_band = models.DecimalField(max_digits=14, decimal_places=4, null=True, blank=True)
+    upper_band = models.DecimalField(max_digits=14, decimal_places=4, null=True, blank=True)
+    bands_on = models.DateField(null=True, blank=True, help_text="The trading date the circuit band is of.")
+    source = models.CharField(max_length=60, blank=True, help_text="Where these facts come from.")
+    facts_on = models.DateField(null=True, blank=True, help_text="The day the source describes.")
     feed = models.CharField(max_length=16, choices=FeedId, default=FeedId.NONE)
     is_simulated = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
@@ -52,10 +72,89 @@ class Instrument(models.Model):
                 | (models.Q(is_simulated=False) & ~models.Q(exchange=Exchange.SIM)),
                 name="instrument_simulated_is_sim",
             ),
+            models.CheckConstraint(
+                condition=models.Q(is_active=False) | models.Q(listing=Listing.LISTED),
+                name="instrument_active_is_listed",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(lower_band=None, upper_band=None, bands_on=None)
+                | models.Q(lower_band__gt=0, upper_band__gt=models.F("lower_band"), bands_on__isnull=False),
+                name="instrument_band_whole",
+            ),
         ]
+        indexes = [models.Index(fields=["isin"], name="instrument_by_isin")]
 
     def __str__(self) -> str:
         return f"{self.exchange}:{self.tradingsymbol}"
+
+    @property
+    def is_trade_to_trade(self) -> bool:
+        """Return whether every trade must be delivered, so that nothing can be sold before it has arrived."""
+        return self.series in TRADE_TO_TRADE_SERIES
+
+    @property
+    def is_under_surveillance(self) -> bool | None:
+        """Return whether the exchange has a measure on the share; None if no source says."""
+        if self.surveillance == Surveillance.UNKNOWN:
+            return None
+        return self.surveillance != Surveillance.NONE
+
+
+class FormerSymbol(models.Model):
+    """A symbol that an instrument had. Whoever holds the instrument's id follows it through every rename."""
+
+    instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, related_name="former_symbols")
+    exchange = models.CharField(max_length=8, choices=Exchange)
+    tradingsymbol = models.CharField(max_length=32)
+    name = models.CharField(max_length=120, blank=True)
+    valid_from = models.DateField(null=True, blank=True, help_text="First trading date under it; empty if not known.")
+    valid_to = models.DateField(null=True, blank=True, help_text="Last trading date under it; empty if not known.")
+    source = models.CharField(max_length=60)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["instrument", "tradingsymbol"], name="former_symbol_once"),
+        ]
+        indexes = [models.Index(fields=["exchange", "tradingsymbol"], name="former_symbol_by_name")]
+
+    def __str__(self) -> str:
+        return f"{self.exchange}:{self.tradingsymbol}"
+
+
+class IndexMember(models.Model):
+    """A share's membership in an index, by trading date. An index without any row for a date is not known then."""
+
+    index_name = models.CharField(max_length=32)
+    instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, related_name="index_memberships")
+    valid_from = models.DateField()
+    valid_to = models.DateField(
+        null=True, blank=True, help_text="Last trading date as a member; empty while it is one."
+    )
+    source = models.CharField(max_length=60)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["index_name", "instrument", "valid_from"], name="index_member_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.instrument_id} in {self.index_name}"
+
+
+class InstrumentTerm(models.Model):
+    """A word an instrument is found by: lower case letters and digits only. Made anew whenever a name changes."""
+
+    instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, related_name="terms", db_index=False)
+    kind = models.CharField(max_length=16, choices=TermKind)
+    term = models.CharField(max_length=60)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["instrument", "kind", "term"], name="instrument_term_once")]
+        # Prefixes are looked up by LIKE, which a plain index serves in the C collation alone.
+        indexes = [models.Index(fields=["term"], name="instrument_term_prefix", opclasses=["varchar_pattern_ops"])]
+
+    def __str__(self) -> str:
+        return self.term
 
 
 class Candle(models.Model):

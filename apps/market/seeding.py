@@ -14,6 +14,7 @@ from apps.engine.simulation.market import SIMULATED_INSTRUMENTS
 from apps.market.calendar import INDIA, forget_calendar
 from apps.market.choices import DayKind, Exchange, FeedId, SessionClass
 from apps.market.models import Instrument, MarketDay, MarketSession
+from apps.market.terms import terms_refresh
 
 DATA = Path(__file__).resolve().parent / "data"
 FROM_FILE = "file"
@@ -86,6 +87,7 @@ def _seed_instruments() -> None:
         unique_fields=["exchange", "tradingsymbol"],
         update_fields=["name", "kind", "series", "isin", "tick_size", "lot_size", "session_class", "charge_class"],
     )
+    terms_refresh(Instrument.objects.all())
 
 
 def _seed_calendar(exchange: Exchange) -> None:
