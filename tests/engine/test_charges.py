@@ -4,9 +4,11 @@ from datetime import date
 from decimal import Decimal as D  # noqa: N817 - a table of prices reads better
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from apps.engine.errors import UnknownChargesError
-from apps.engine.execution.charges import Charges, charges_for, charges_on
+from apps.engine.execution.charges import BROKER_RATES, MARKET_RATES, Charges, charges_for, charges_on, rates_on
 from apps.engine.model.choices import ChargeClass, Side
 
 ON = date(2026, 11, 16)
@@ -77,7 +79,12 @@ def test_transaction_tax_depends_on_the_kind_of_security(charge_class: ChargeCla
 @pytest.mark.parametrize(
     ("on", "exchange", "fee"),
     [
-        (date(2024, 9, 30), "NSE", "12.88"),
+        (date(2021, 4, 1), "NSE", "13.80"),
+        (date(2023, 3, 31), "BSE", "13.80"),
+        (date(2023, 4, 1), "NSE", "13.40"),
+        (date(2023, 4, 1), "BSE", "15.00"),
+        (date(2024, 3, 31), "NSE", "13.40"),
+        (date(2024, 9, 30), "NSE", "13.28"),
         (date(2024, 10, 1), "NSE", "12.28"),
         (date(2024, 10, 1), "BSE", "15.00"),
     ],
@@ -110,3 +117,70 @@ def test_the_paper_broker_charges_its_simulated_exchange_like_nse() -> None:
 def test_an_impossible_order_has_no_charges(quantity: int, price: D) -> None:
     with pytest.raises(ValueError, match="expected a quantity"):
         charges_for("paper", ON, Side.BUY, quantity, price)
+
+
+def test_a_round_trip_through_zerodha_by_hand() -> None:
+    # Bought 37 shares at 1,423.45 = 52,667.65: STT 52.67 -> 53; exchange 1.6169 -> 1.62; SEBI .0527 -> .05;
+    # stamp 7.9001 -> 7.90; GST 18 % of 1.67 = .3006 -> .30. Together 62.87.
+    # Sold at 1,471.20 = 54,434.40: STT 54.43 -> 54; exchange 1.6711 -> 1.67; SEBI .0544 -> .05; GST 18 % of 1.72 = .3096
+    # -> .31; depository 13 + 18 % = 15.34. Together 71.37. What is left: 1,766.75 - 134.24 = 1,632.51.
+    bought = charges_for("zerodha", ON, Side.BUY, 37, D("1423.45"))
+    sold = charges_for("zerodha", ON, Side.SELL, 37, D("1471.20"))
+
+    assert lines(bought) == ("0.00", "53", "1.62", "0.05", "7.90", "0.30", "0")
+    assert lines(sold) == ("0.00", "54", "1.67", "0.05", "0", "0.31", "15.34")
+    assert (bought.total, sold.total) == (D("62.87"), D("71.37"))
+    assert 37 * (D("1471.20") - D("1423.45")) - bought.total - sold.total == D("1632.51")
+
+
+def test_an_etf_sold_at_bse_by_hand() -> None:
+    # 250 units at 262.37 = 65,592.50: STT .001 % = .66 -> 1; exchange .00375 % = 2.4597 -> 2.46; SEBI .0656 -> .07;
+    # GST 18 % of 2.53 = .4554 -> .46; depository 15.34.
+    sold = charges_for("zerodha", ON, Side.SELL, 250, D("262.37"), exchange="BSE", charge_class=ChargeClass.EQUITY_ETF)
+
+    assert lines(sold) == ("0.00", "1", "2.46", "0.07", "0", "0.46", "15.34")
+
+
+def test_tax_on_services_leaves_out_the_taxes_and_the_depository() -> None:
+    # A big order, so that a paisa of GST on STT, stamp duty or depository charge would show: base 20 + 307 + 10.
+    charges = charges_on("ibkr", ON, Side.BUY, D(10_000_000))
+
+    assert (charges.brokerage, charges.exchange, charges.sebi) == (20, 307, 10)
+    assert charges.gst == D("60.66")
+
+
+@given(
+    paise=st.lists(st.integers(1, 500_000_000), min_size=2, max_size=8),
+    side=st.sampled_from(Side),
+    broker=st.sampled_from(sorted(BROKER_RATES)),
+)
+def test_a_larger_order_never_costs_less(paise: list[int], side: Side, broker: str) -> None:
+    """A part of an order is charged by the difference to what was booked before it, which must not be a credit."""
+    totals = [charges_on(broker, ON, side, D(each) / 100).total for each in sorted(paise)]
+
+    assert totals == sorted(totals)
+    assert totals[0] >= 0
+
+
+def test_every_row_says_where_it_comes_from_and_rows_are_in_order() -> None:
+    tables = [MARKET_RATES, *BROKER_RATES.values()]
+
+    assert all(len(row.source) > 20 for table in tables for row in table)
+    assert all([row.valid_from for row in table] == sorted({row.valid_from for row in table}) for table in tables)
+
+
+def test_rows_that_nothing_confirms_are_marked() -> None:
+    unverified = {
+        broker: [row.valid_from for row in rows if not row.is_verified] for broker, rows in BROKER_RATES.items()
+    }
+
+    assert unverified == {
+        "paper": [],
+        "zerodha": [date(2024, 10, 1)],
+        "mstock": [date(2024, 10, 1)],
+        "ibkr": [date(2024, 10, 1)],
+    }
+    assert [row.valid_from for row in MARKET_RATES if not row.is_verified] == [date(2024, 4, 1)]
+    assert rates_on("paper", ON).is_verified
+    assert not rates_on("zerodha", ON).is_verified
+    assert not rates_on("paper", date(2024, 6, 3)).is_verified

@@ -4,21 +4,20 @@ Statutory rates for delivery equity (percent of the turnover of one side):
 
 * STT 0.1 on both sides for shares (Finance (No. 2) Act 2004, section 98, rate since 2013-06-01); for units of
   equity-oriented funds nothing on the purchase and 0.001 on the sale; none for other funds.
-* Exchange transaction charge: NSE 0.00297 plus 0.0001 for the investor protection fund, together the 0.00307 that
-  brokers print; BSE 0.00375 (groups A, B and the like); both uniform since 2024-10-01 (SEBI circular of 2024-07-01 on
-  charges "true to label"). The NSE rates before that day are brokers' published ones, certain to 0.0001.
+* Exchange transaction charge, with the contribution to the investor protection fund that NSE levies beside it:
+  brokers print the sum (0.00297 + 0.0001 = 0.00307 at NSE since 2024-10-01, when SEBI's circular of 2024-07-01 on
+  charges "true to label" made both exchanges' rates uniform).
 * SEBI turnover fee 0.0001 (10 rupees a crore). Stamp duty 0.015 on the purchase alone (Indian Stamp Act as amended,
-  since 2020-07-01). GST 18 % on brokerage, exchange charge and SEBI fee.
+  since 2020-07-01). GST 18 % on brokerage, exchange charge and SEBI fee; neither STT nor stamp duty is in its base.
+
+Every row below says where it comes from. `is_verified` is True where two independent texts were read that state it
+(an exchange, a broker, the press); where it is False a row serves estimates and the charge gate, and a booking takes
+the broker's own figures. No row was compared with a contract note of a live account.
 
 Rounding follows a contract note: STT to the whole rupee, every other line to the paisa, halves up. A real note rounds
 STT once per client and day over all orders; here it is once per order, which differs by at most half a rupee
-an order. Depository charges are per share and day of sale, with their GST inside, and appear in the ledger.
-
-Brokers: Zerodha takes no delivery brokerage and 13 rupees plus GST per share sold (13.50 before 2024-10-01). The
-rows of mStock (5 rupees an order, the plan without the lifetime fee; 12 rupees plus GST) and Interactive Brokers
-(0.01 %, at least 6 and at most 20 rupees) are NOT verified against a contract note: they serve estimates and the
-charge gate, while a booking takes the broker's own figures. "paper" is modelled: no brokerage, no depository
-charge, statutory lines as at NSE.
+an order. Depository charges are per share and day of sale, whatever the number of orders, with their GST inside; they
+appear in the ledger and not on the note. Here every sale carries one, which is never too little.
 """
 
 from collections.abc import Mapping
@@ -58,9 +57,14 @@ class Charges:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MarketRates:
-    """Statutory and exchange rates from a day on, in percent of one side's turnover (GST: of its base)."""
+    """Statutory and exchange rates from a day on, in percent of one side's turnover (GST: of its base).
+
+    `exchange` is the transaction charge by exchange, the contribution to an investor protection fund included.
+    """
 
     valid_from: date
+    source: str
+    is_verified: bool
     exchange: Mapping[str, Decimal]
     stt_buy: Mapping[ChargeClass, Decimal]
     stt_sell: Mapping[ChargeClass, Decimal]
@@ -74,6 +78,8 @@ class BrokerRates:
     """A broker's own prices from a day on: percent of turnover within bounds in rupees, and the depository charge."""
 
     valid_from: date
+    source: str
+    is_verified: bool
     brokerage_percent: Decimal = _ZERO
     brokerage_minimum: Decimal = _ZERO
     brokerage_maximum: Decimal | None = None
@@ -95,9 +101,11 @@ _STT_SELL = MappingProxyType(
 )
 
 
-def _market(valid_from: date, nse: str, bse: str) -> MarketRates:
+def _market(valid_from: date, nse: str, bse: str, *, source: str, is_verified: bool) -> MarketRates:
     return MarketRates(
         valid_from=valid_from,
+        source=source,
+        is_verified=is_verified,
         exchange=MappingProxyType({"NSE": Decimal(nse), "BSE": Decimal(bse)}),
         stt_buy=_STT_BUY,
         stt_sell=_STT_SELL,
@@ -108,18 +116,62 @@ def _market(valid_from: date, nse: str, bse: str) -> MarketRates:
 
 
 MARKET_RATES: tuple[MarketRates, ...] = (
-    _market(date(2021, 4, 1), "0.00345", "0.00345"),
-    _market(date(2023, 4, 1), "0.00325", "0.00375"),
-    _market(date(2024, 4, 1), "0.00322", "0.00375"),
-    _market(date(2024, 10, 1), "0.00307", "0.00375"),
+    _market(
+        date(2021, 4, 1),
+        "0.00345",
+        "0.00345",
+        source="NSE raised its rate by 6 % on 2021-01-01 (press of 2023-03-24); brokers' lists of the time print "
+        "0.00345 for both exchanges. The SEBI fee of 10 rupees a crore is in force again since 2021-04-01",
+        is_verified=True,
+    ),
+    _market(
+        date(2023, 4, 1),
+        "0.00335",
+        "0.00375",
+        source="NSE took the 6 % back on 2023-04-01 and set its fund's contribution to 10 rupees a crore (press of "
+        "2023-03-24): 0.00325 + 0.0001. BSE at 375 rupees a crore (the same reports; its first day was not found)",
+        is_verified=True,
+    ),
+    _market(
+        date(2024, 4, 1),
+        "0.00332",
+        "0.00375",
+        source="NSE is said to have lowered its rate by 1 % on 2024-04-01: 0.00322 + 0.0001; no text confirms it",
+        is_verified=False,
+    ),
+    _market(
+        date(2024, 10, 1),
+        "0.00307",
+        "0.00375",
+        source="NSE's circular for 2024-10-01: 2.97 rupees a lakh (press of September 2024), with 10 rupees a crore "
+        "for its fund; 0.00307 and 0.00375 in brokers' lists of 2025 and 2026",
+        is_verified=True,
+    ),
 )
 
 BROKER_RATES: Mapping[str, tuple[BrokerRates, ...]] = MappingProxyType(
     {
-        "paper": (BrokerRates(valid_from=date(2021, 4, 1)),),
+        "paper": (
+            BrokerRates(
+                valid_from=date(2021, 4, 1),
+                source="modelled: no brokerage, no depository charge, statutory lines as at NSE",
+                is_verified=True,
+            ),
+        ),
         "zerodha": (
-            BrokerRates(valid_from=date(2021, 4, 1), depository=Decimal("15.93")),
-            BrokerRates(valid_from=date(2024, 10, 1), depository=Decimal("15.34")),
+            BrokerRates(
+                valid_from=date(2021, 4, 1),
+                depository=Decimal("15.93"),
+                source="the broker's list: no delivery brokerage; 13.50 rupees and GST for each share sold on a day",
+                is_verified=True,
+            ),
+            BrokerRates(
+                valid_from=date(2024, 10, 1),
+                depository=Decimal("15.34"),
+                source="the broker's help pages: 13 rupees and GST for each share sold on a day (12.75 for a woman as "
+                "the first holder); no text at hand confirms the day on which it began",
+                is_verified=False,
+            ),
         ),
         "mstock": (
             BrokerRates(
@@ -127,6 +179,9 @@ BROKER_RATES: Mapping[str, tuple[BrokerRates, ...]] = MappingProxyType(
                 brokerage_minimum=Decimal(5),
                 brokerage_maximum=Decimal(5),
                 depository=Decimal("14.16"),
+                source="published plans contradict each other (delivery free, or 5 rupees an order); the dearer one is "
+                "taken, with 12 rupees and GST for each share sold",
+                is_verified=False,
             ),
         ),
         "ibkr": (
@@ -135,10 +190,33 @@ BROKER_RATES: Mapping[str, tuple[BrokerRates, ...]] = MappingProxyType(
                 brokerage_percent=Decimal("0.01"),
                 brokerage_minimum=Decimal(6),
                 brokerage_maximum=Decimal(20),
+                source="0.01 %, at least 6 and at most 20 rupees an order: no text at hand confirms it. The statutory "
+                "lines agree with the broker's page of exchange fees",
+                is_verified=False,
             ),
         ),
     }
 )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RatesInForce:
+    """The two rows that an order of a broker is charged by on a day."""
+
+    market: MarketRates
+    broker: BrokerRates
+
+    @property
+    def is_verified(self) -> bool:
+        return self.market.is_verified and self.broker.is_verified
+
+
+def rates_on(broker: str, on: date) -> RatesInForce:
+    """Return the rows in force on a day, with their sources; raise UnknownChargesError where there is none."""
+    return RatesInForce(
+        market=_in_force(MARKET_RATES, on, "the exchanges"),
+        broker=_in_force(BROKER_RATES.get(broker, ()), on, f"broker {broker!r}"),
+    )
 
 
 def charges_for(
@@ -175,8 +253,8 @@ def charges_on(
     An order filled in parts is charged on its whole turnover so far; the part's charges are the difference to
     what was booked before, so that rounding and minimum amounts count once.
     """
-    prices = _in_force(BROKER_RATES.get(broker, ()), on, f"broker {broker!r}")
-    rates = _in_force(MARKET_RATES, on, "the exchanges")
+    in_force = rates_on(broker, on)
+    prices, rates = in_force.broker, in_force.market
     exchange_percent = rates.exchange.get("NSE" if broker == "paper" else exchange)
     if exchange_percent is None:
         raise UnknownChargesError(f"no charges are known for exchange {exchange!r}", data={"exchange": exchange})
