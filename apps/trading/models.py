@@ -524,6 +524,9 @@ class OrderIntent(TenantModel, CarriesStop):
     state_changed_at = models.DateTimeField(db_default=ClockTimestamp())
     fence = models.BigIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
+    claimed_by = models.CharField(
+        max_length=120, db_default="", help_text="host:pid:start of the process it is leased to."
+    )
     broker_order_id = models.CharField(max_length=64, blank=True)
     filled_quantity = models.PositiveIntegerField(default=0, help_text="From booked fills.")
     observed_filled = models.PositiveIntegerField(default=0, help_text="What the order book says; never falls.")

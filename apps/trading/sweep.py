@@ -14,7 +14,7 @@ from apps.common.models import WorkItem
 from apps.engine.model.choices import OrderState, Purpose, Side
 from apps.trading.dispatch import work_claim
 from apps.trading.models import OrderCommand, OrderIntent
-from apps.trading.services.intents import SETTLE_CHECK_SECONDS, commands_end
+from apps.trading.services.intents import SENDER_LOOK_SECONDS, SETTLE_CHECK_SECONDS, commands_end, intent_is_free
 from apps.trading.services.work import work_finish, work_schedule
 
 log = structlog.get_logger(__name__)
@@ -81,15 +81,19 @@ def order_needs(*, tenant_id: UUID, intent_id: UUID) -> OrderNeeds | None:
         commands = OrderCommand.objects.filter(
             intent=intent, state__in=[OrderCommand.State.NEW, OrderCommand.State.SENDING]
         )
+        is_unsent = intent.state in {OrderState.NEW, OrderState.SENDING}
         needs = OrderNeeds(
             connection_id=intent.connection_id,
             broker=intent.connection.broker,
             is_sale=intent.side == Side.SELL,
-            wants_send=intent.state in {OrderState.NEW, OrderState.SENDING},
-            wants_books=intent.state not in {OrderState.NEW, OrderState.SENDING},
+            wants_send=is_unsent and intent_is_free(intent),
+            wants_books=not is_unsent,
             commands=tuple(commands.values_list("pk", flat=True)),
         )
-        if not needs.wants_send:
+        if is_unsent and not needs.wants_send:
+            due_at = clock.now() + timedelta(seconds=SENDER_LOOK_SECONDS)
+            work_schedule(WorkItem.Kind.ORDER, intent_id, due_at=due_at, is_urgent=needs.is_sale)
+        elif not is_unsent:
             seconds = PARKED_LOOK_SECONDS if intent.state == OrderState.PARKED else SETTLE_CHECK_SECONDS
             if intent.purpose == Purpose.PROTECT and intent.state == OrderState.ACCEPTED:
                 seconds = STANDING_LOOK_SECONDS

@@ -37,6 +37,7 @@ from apps.trading.errors import OrderMovedError, PermitDeniedError
 from apps.trading.gateway.permit import Permit, Sellable, permit_command, permit_order
 from apps.trading.gateway.send import DatabaseAwayError, Sending, answer_record, keep_trying, send
 from apps.trading.models import ClockTimestamp, OrderAttempt, OrderCommand, OrderEvent, OrderIntent
+from apps.trading.process import Fate, fate
 from apps.trading.services.intents import commands_end, intent_claim, intent_move, intent_note, intent_release
 from apps.trading.services.protective import protection_stand_down
 from apps.trading.services.work import work_schedule
@@ -138,7 +139,7 @@ def command_execute(*, tenant_id: UUID, command_id: UUID, make_broker: BrokerMak
 
 
 def _declare_unknown(intent: OrderIntent) -> OrderState:
-    """The lease of a SENDING order ran out: its process may be dead, paused or cut off. Only the book can tell."""
+    """A SENDING order's process is dead, or its lease ran out: paused, perhaps, or cut off. Only the book can tell."""
     intent_move(
         intent,
         OrderState.UNKNOWN,
@@ -323,12 +324,19 @@ def _apply_outcome(intent: OrderIntent, outcome: OrderAttempt.Outcome, sending: 
 
 
 def _command_claim(command_id: UUID) -> OrderCommand | None:
-    free = Q(lease_until=None) | Q(lease_until__lt=ClockTimestamp())
-    claimed = OrderCommand.objects.filter(
-        free, pk=command_id, state__in=[OrderCommand.State.NEW, OrderCommand.State.SENDING]
-    ).update(fence=F("fence") + 1, lease_until=ClockTimestamp() + timedelta(seconds=settings.ARUN_LEASE_SECONDS))
-    if not claimed:
-        return None
+    held = OrderCommand.objects.filter(pk=command_id, state__in=[OrderCommand.State.NEW, OrderCommand.State.SENDING])
+    taken: dict[str, object] = {
+        "fence": F("fence") + 1,
+        "lease_until": ClockTimestamp() + timedelta(seconds=settings.ARUN_LEASE_SECONDS),
+    }
+    if not held.filter(Q(lease_until=None) | Q(lease_until__lt=ClockTimestamp())).update(**taken):
+        # A command is leased from its permit on, so the attempt of this fence names the holder.
+        holder = held.first()
+        attempt = OrderAttempt.objects.filter(command_id=command_id, fence=holder.fence).first() if holder else None
+        if holder is None or attempt is None or fate(attempt.process) is not Fate.DEAD:
+            return None
+        if not held.filter(fence=holder.fence).update(**taken):
+            return None
     found: OrderCommand = OrderCommand.objects.select_related(
         "intent__bot__connection", "intent__connection", "intent__instrument"
     ).get(pk=command_id)

@@ -41,7 +41,7 @@ SWEEP_SECONDS = 1.0
 CLOSE_SECONDS = 20.0
 """How long an ending gateway waits for what runs; the longest is a broker's answer."""
 
-RECONCILE_LOCK_SECONDS = 20.0  # a killed reader must not keep others away for long; two readers at once are harmless
+RECONCILE_LOCK_SECONDS = 5.0  # a killed reader must not keep others away for long; two readers at once are harmless
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,10 +28,14 @@ from apps.trading.models import (
     Position,
     carried,
 )
+from apps.trading.process import Fate, fate, identity
 from apps.trading.services.work import work_finish, work_schedule
 
 SETTLE_CHECK_SECONDS = 5
 """How soon the sweeper looks again at an order that is out, should every other wake-up be lost."""
+
+SENDER_LOOK_SECONDS = 2
+"""Pause between two looks at an order that somebody is sending: a dead sender is noticed by them, not by its lease."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,19 +106,38 @@ def intent_record(
 def intent_claim(intent_id: UUID, *, states: tuple[OrderState, ...]) -> OrderIntent | None:
     """Take the order for this caller: fence + 1 and a lease. None when it is in another state or taken.
 
-    SENDING is only taken when its lease has run out: whoever had it may be dead, and the caller must treat the order
-    as UNKNOWN.
+    SENDING is only taken when its lease has run out or its process is dead, and the caller must treat the order as
+    UNKNOWN: whoever had it may have sent it.
     """
-    free = Q(lease_until=None) | Q(lease_until__lt=ClockTimestamp())
-    claimed = OrderIntent.objects.filter(free, pk=intent_id, state__in=states).update(
-        fence=F("fence") + 1, lease_until=ClockTimestamp() + timedelta(seconds=settings.ARUN_LEASE_SECONDS)
-    )
-    if not claimed:
-        return None
+    held = OrderIntent.objects.filter(pk=intent_id, state__in=states)
+    taken: dict[str, object] = {
+        "fence": F("fence") + 1,
+        "lease_until": ClockTimestamp() + timedelta(seconds=settings.ARUN_LEASE_SECONDS),
+        "claimed_by": identity(),
+    }
+    if not held.filter(_UNLEASED).update(**taken):
+        holder = held.first()
+        if holder is None or not _is_orphan(holder):
+            return None
+        if not held.filter(fence=holder.fence, claimed_by=holder.claimed_by).update(**taken):
+            return None  # somebody else was first
     found: OrderIntent = OrderIntent.objects.select_related("connection", "bot__connection", "instrument").get(
         pk=intent_id
     )
     return found
+
+
+def intent_is_free(intent: OrderIntent) -> bool:
+    """Return whether a claim of the order would succeed: nobody has it, its lease is over, or its holder is dead."""
+    return OrderIntent.objects.filter(_UNLEASED, pk=intent.pk).exists() or _is_orphan(intent)
+
+
+_UNLEASED = Q(lease_until=None) | Q(lease_until__lt=ClockTimestamp())
+
+
+def _is_orphan(intent: OrderIntent) -> bool:
+    """Return whether the process that the order is leased to has died: it sends nothing more, so nobody waits."""
+    return bool(intent.claimed_by) and fate(intent.claimed_by) is Fate.DEAD
 
 
 def intent_move(
@@ -236,7 +259,7 @@ def _follow_up(intent: OrderIntent, was: OrderState) -> None:
     elif state is OrderState.NEW:
         _look_again(intent, 1, is_urgent=intent.side == Side.SELL)
     elif state is OrderState.SENDING:
-        _look_again(intent, settings.ARUN_LEASE_SECONDS, is_urgent=intent.side == Side.SELL)
+        _look_again(intent, SENDER_LOOK_SECONDS, is_urgent=intent.side == Side.SELL)
     else:
         _look_again(intent, SETTLE_CHECK_SECONDS)
         work_schedule(WorkItem.Kind.RECONCILE, intent.connection_id)
