@@ -28,7 +28,8 @@ _FREEZES: Mapping[str, str] = {
         "booked. ARUN cannot cancel it: do that at your broker. ARUN buys no {name} until you have looked at it."
     ),
     EntryFreeze.Reason.POSITION_DIFFERS: (
-        "Your broker holds another number of {name} than ARUN's records say. ARUN buys no {name} until they agree."
+        "Your broker holds another number of {name} than ARUN's records say. ARUN buys no {name} until they agree. "
+        "If you bought or sold some yourself, say so under Positions."
     ),
     EntryFreeze.Reason.OUTSIDE_ORDER: (
         "An order for {name} at your broker carries ARUN's mark, and ARUN has no record of it. "

@@ -217,6 +217,7 @@ class ShareDifference:
     `average_price` in rupees per share is the broker's, where it gives one. Times are the database's.
     """
 
+    freeze_id: UUID
     connection_id: UUID
     bot: Bot
     instrument: Instrument
@@ -234,13 +235,14 @@ class ShareDifference:
         return self.broker_quantity - self.lot_quantity - self.baseline_quantity
 
 
-def share_differences(connection_id: UUID | None = None, instrument_id: UUID | None = None) -> list[ShareDifference]:
-    """Return what the newest books found different and nobody has explained yet, by instrument."""
+def share_differences(**place: UUID) -> list[ShareDifference]:
+    """Return what the newest books found different and nobody has explained yet, by instrument.
+
+    `place` narrows it down by columns of the freeze: pk, connection_id, instrument_id.
+    """
     rows = EntryFreeze.objects.filter(
-        reason=EntryFreeze.Reason.POSITION_DIFFERS, cleared_at=None, data__has_key="seen_at"
+        reason=EntryFreeze.Reason.POSITION_DIFFERS, cleared_at=None, data__has_key="seen_at", **place
     )
-    if connection_id is not None:
-        rows = rows.filter(connection_id=connection_id, instrument_id=instrument_id)
     freezes = list(rows.select_related("instrument").order_by("instrument__tradingsymbol"))
     if not freezes:
         return []
@@ -265,6 +267,7 @@ def _difference(
         return None
     average = freeze.data["average_price"]
     return ShareDifference(
+        freeze_id=freeze.pk,
         connection_id=freeze.connection_id,
         bot=config.bot,
         instrument=freeze.instrument,

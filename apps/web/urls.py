@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.web.views import bots, home, live, notices, public, start, style, trading
+from apps.web.views import bots, home, live, notices, outside, positions, public, start, style, trading
 
 app_name = "web"
 
@@ -16,6 +16,14 @@ urlpatterns = [
     path("bots/<uuid:bot_id>/level/<slug:slug>/", bots.level, name="level"),
     path("bots/<uuid:bot_id>/revoke/", bots.revoke, name="revoke"),
     path("stops/<uuid:stop_id>/", bots.stop, name="stop"),
+    path("positions/", positions.position_list, name="positions"),
+    path("positions/close-all/", positions.close_all, name="close_all"),
+    path("positions/closed/<uuid:request_id>/", positions.closed, name="closed"),
+    path("positions/<uuid:position_id>/close/", positions.close, name="close"),
+    path("positions/<uuid:position_id>/levels/", positions.levels, name="levels"),
+    path("positions/<uuid:position_id>/why/", positions.why, name="lot_story"),
+    path("positions/outside/<uuid:freeze_id>/<slug:slug>/", outside.answer, name="outside"),
+    path("positions/outside/answers/<uuid:trade_id>/", outside.answered, name="answered"),
     path("orders/", trading.order_list, name="orders"),
     path("orders/<uuid:order_id>/", trading.order_detail, name="order"),
     path("trades/", trading.trade_list, name="trades"),

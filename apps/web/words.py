@@ -727,3 +727,56 @@ def skip_words(reason: str | None) -> str:
 def exit_rule_words(reason: str) -> str:
     """Return the rule that asked for an exit."""
     return _word(reason) if reason else ""
+
+
+# --- lots: closing them, their own levels, shares from outside --------------------------------------------------------
+
+CLOSE_REFUSED_WORDS: Mapping[str, str] = {
+    "closed": "Nothing of this lot is left.",
+    "selling": "A sale of this lot is under way already. A second one is not made.",
+    "no_session": "No coming session of the exchange is known, so this sale could not be sent at a known time.",
+    "stopped": "A stop is in force: nothing but cancellations may leave, so this sale could not be sent.",
+}
+
+CLOSE_STOPPED_WORDS: Mapping[RunLevel, str] = {
+    RunLevel.STOP: "The bot is stopped: nothing but cancellations may leave, so this sale could not be sent. "
+    "Stop and flatten sells everything that the bot holds. Pause entries lets single sales leave again.",
+    RunLevel.FLATTEN: "Stop and flatten is in force: ARUN is selling everything that the bot holds, this lot included.",
+    RunLevel.REVOKE: "The broker session was ended: nothing may leave, not even a sale. Sell at your broker, or start "
+    "the bot again.",
+}
+
+BOOKS_MOVED_WORDS: Mapping[str, str] = {
+    "moved": "The numbers have changed since this page was opened. Look at them again before you answer.",
+    "agree": "The books agree by now. There is nothing to answer any more.",
+    "order_working": "An order of this share is at the broker. Answer once it is over: it changes the numbers.",
+    "books_old": "The broker's books are not fresh, so nobody knows whether these numbers still hold. Try again soon.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerWords:
+    """One answer to shares that came or went outside: the verb on its button, and what it means."""
+
+    verb: str
+    promise: str
+    done: str
+
+
+OUTSIDE_WORDS: Mapping[tuple[str, bool], AnswerWords] = {
+    # (the kind of answer, whether shares came)
+    ("MINE", True): AnswerWords(
+        "These are mine", "ARUN counts them as your own shares and never sells them.", "Counted as your own shares"
+    ),
+    ("MINE", False): AnswerWords(
+        "They were mine", "ARUN counts fewer shares as your own. The bot's lot stays as it is.", "Taken off your own"
+    ),
+    ("ADOPTED", True): AnswerWords(
+        "Let the bot manage them",
+        "ARUN adds them to the bot's lot and sells them by the rule, like shares it bought itself.",
+        "Given to the bot",
+    ),
+    ("SOLD", False): AnswerWords(
+        "They were the bot's", "ARUN takes them off the bot's lot, as sold outside ARUN.", "Taken off the bot's lot"
+    ),
+}

@@ -125,6 +125,13 @@ document.addEventListener("input", (event) => {
   if (button) button.disabled = event.target.value.trim().toLowerCase() !== wanted.toLowerCase();
 });
 
+// --- live parts do not move under an open menu ----------------------------------------------------------------------
+
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const part = event.detail.elt;
+  if (part.matches("[data-live]") && part.querySelector("details[data-menu][open]")) event.preventDefault();
+});
+
 // --- forms that are sent once (the server holds on its own; this spares the reader the doubt) -----------------------
 
 document.addEventListener("submit", (event) => {
@@ -153,7 +160,7 @@ document.addEventListener("htmx:sendError", () => {
 
 // --- keys -----------------------------------------------------------------------------------------------------------
 
-const GO = { h: "/home/", o: "/orders/", t: "/trades/", n: "/notifications/" };
+const GO = { h: "/home/", p: "/positions/", o: "/orders/", t: "/trades/", n: "/notifications/" };
 let goPressedAt = 0;
 
 document.addEventListener("keydown", (event) => {

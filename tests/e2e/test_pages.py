@@ -28,6 +28,11 @@ def overflow(page) -> int:
 def member_paths(world) -> list[str]:
     return [
         "/home/",
+        "/positions/",
+        "/positions/close-all/",
+        f"/positions/{world.lot}/close/",
+        f"/positions/{world.lot}/levels/",
+        f"/positions/{world.lot}/why/",
         "/orders/",
         "/orders/?show=unknown",
         f"/orders/{world.unknown}/",
@@ -110,7 +115,7 @@ def test_keys_lead_to_the_pages(site, browser_on) -> None:
 
 def test_chosen_theme_stays(site, browser_on) -> None:
     page = browser_on(site).log_in(site.world.owner.email)
-    page.locator("details.menu summary").click()
+    page.get_by_role("banner").locator("details.menu summary").click()
 
     page.get_by_role("button", name="Dark").click()
     page.reload()

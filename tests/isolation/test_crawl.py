@@ -18,15 +18,19 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.urls.resolvers import RegexPattern
 
 from apps.accounts.models import User
-from apps.common.db import tenant_models, tenant_scope
-from apps.trading.models import OrderIntent
+from apps.common.db import database_now, tenant_models, tenant_scope
+from apps.trading.models import AccountState, EntryFreeze, OrderIntent, OutsideTrade
+from apps.trading.services.outside import Shown, outside_settle
+from apps.trading.services.positions import position_close
 from apps.web.selectors.bots import SLUG_LEVELS
+from apps.web.selectors.outside import KINDS
 from tests.kit.factories.people import PASSWORD
 from tests.web.world import full_world
 
 METHODS = ("get", "head", "post", "put", "patch", "delete")
 PARTS = ("bots", "positions", "orders", "timeline", "banner", "ready", "fills", "notices")
-SLUGS = (*SLUG_LEVELS, *PARTS, "nothing")
+SLUGS = (*SLUG_LEVELS, *PARTS, *KINDS, "nothing")
+CLOSE_REQUEST = uuid.UUID("0190f5a4-7b7e-7c3a-9d2b-2f3c4d5e6f70")
 # A new random seed or challenge with every look; only what leaks is judged there.
 NEVER_TWICE_THE_SAME = {"mfa_activate_totp", "mfa_add_webauthn"}
 ENDS_THE_SESSION = {"account_logout", "usersessions_list", "admin:logout"}
@@ -109,13 +113,40 @@ def test_addresses_without_a_name_are_the_known_ones():
 
 @pytest.fixture
 def world(db, valkey, clock):
-    return full_world()
+    made = full_world()
+    with tenant_scope(made.account.tenant_id):
+        _tell_of_outside_trades(made)
+        position_close(position_id=made.lot, request_id=CLOSE_REQUEST, actor="process:tests")
+    return made
+
+
+def _tell_of_outside_trades(made) -> None:
+    """Let shares come from outside: some are answered for, others are not yet."""
+    now = database_now()
+    EntryFreeze.objects.create(
+        connection_id=made.account.connection_id,
+        instrument_id=made.account.instrument_ids[2],
+        reason=EntryFreeze.Reason.POSITION_DIFFERS,
+        data={"broker": 7, "expected": 0, "average_price": "88.25", "seen_at": now.isoformat()},
+    )
+    AccountState.objects.update(reconciled_at=now, failing_since=None)
+    outside_settle(
+        connection_id=made.account.connection_id,
+        instrument_id=made.account.instrument_ids[2],
+        kind=OutsideTrade.Kind.MINE,
+        quantity=3,
+        price=None,
+        market_price=None,
+        shown=Shown(broker_quantity=7, lot_quantity=0, baseline_quantity=0),
+        request_id=uuid.uuid4(),
+        actor="process:tests",
+    )
 
 
 @pytest.fixture
 def ids(world) -> dict[str, uuid.UUID]:
     """One row of every kind that the account has."""
-    found = {"Tenant": world.account.tenant_id, "Owner": world.owner.pk}
+    found = {"Tenant": world.account.tenant_id, "Owner": world.owner.pk, "CloseRequest": CLOSE_REQUEST}
     with tenant_scope(world.account.tenant_id):
         for model in tenant_models():
             if row := model.objects.order_by("pk").values_list("pk", flat=True).first():

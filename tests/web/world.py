@@ -22,7 +22,7 @@ from apps.market.quotes import CachedQuote, _key, _plain
 from apps.notifications.services import notification_add
 from apps.tenants.models import Membership
 from apps.trading.gateway.execute import order_execute
-from apps.trading.models import Bot, CycleRun, Decision, StopRequest
+from apps.trading.models import Bot, CycleRun, Decision, Position, StopRequest
 from apps.trading.reconciler import connection_reconcile
 from apps.trading.services.stops import stop_drain
 from tests.engine.builders import a_quote, a_reading, a_snapshot, an_instrument
@@ -45,6 +45,7 @@ class World:
     filled: UUID | None = None
     unknown: UUID | None = None
     decision: UUID | None = None
+    lot: UUID | None = None
 
 
 def empty_world(*, running: bool = False) -> World:
@@ -77,7 +78,9 @@ def full_world(*, with_unknown: bool = True) -> World:
     decision = _cycle(account)
     _notices(account)
     _quotes(account)
-    return replace(world, filled=filled.pk, unknown=unknown, decision=decision)
+    with tenant_scope(account.tenant_id):
+        lot = Position.objects.get()
+    return replace(world, filled=filled.pk, unknown=unknown, decision=decision, lot=lot.pk)
 
 
 def _unknown_order(account: TradingTenant, broker: FakeBroker) -> UUID:

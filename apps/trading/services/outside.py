@@ -119,7 +119,7 @@ def _found(account: AccountState, instrument_id: UUID, shown: Shown) -> ShareDif
     ).exclude(state=OrderState.NEW)
     if at_the_broker.exclude(purpose="PROTECT").exists():
         raise BooksMovedError("an order of this share is at the broker", data={"why": "order_working"})
-    found = next(iter(share_differences(account.connection_id, instrument_id)), None)
+    found = next(iter(share_differences(connection_id=account.connection_id, instrument_id=instrument_id)), None)
     if found is None:
         raise BooksMovedError("the books agree by now", data={"why": "agree"})
     now = Shown(

@@ -15,7 +15,14 @@ class Banner:
 
 
 def most_severe(
-    *, unknown_orders: int, unknown_url: str, books_failing: bool, session_lost: bool, held_by: str
+    *,
+    unknown_orders: int,
+    unknown_url: str,
+    books_failing: bool,
+    session_lost: bool,
+    differences: int,
+    differences_url: str,
+    held_by: str,
 ) -> Banner | None:
     """Return the banner of the most severe of these, or None when nothing needs the reader."""
     if unknown_orders:
@@ -38,6 +45,15 @@ def most_severe(
             kind="danger",
             title="The broker's books cannot be read.",
             text="ARUN buys nothing until they can, and goes on trying. There is nothing for you to do.",
+        )
+    if differences:
+        what = "one share" if differences == 1 else f"{differences} shares"
+        return Banner(
+            kind="notice",
+            title=f"Your broker's count of {what} differs from ARUN's books.",
+            text="ARUN buys none of that share until you say what happened. What it holds is still sold by the rule.",
+            action="Say what happened",
+            action_url=differences_url,
         )
     if held_by:
         return Banner(kind="notice", title=f"Held back by {held_by}.", text="The bot's own button does not lift this.")

@@ -86,6 +86,7 @@ class BotFacts:
     in_flight: int
     watched_ids: list[UUID]
     frozen: int
+    differs: int
     platform_level: int
     broker_level: int
     strategy_level: int
@@ -112,21 +113,15 @@ def _newest_platform_level(scope: str, key: Any) -> Coalesce:
     return Coalesce(Subquery(newest), int(RunLevel.RUNNING))
 
 
-def _count(rows: QuerySet[Any]) -> Coalesce:
-    counted = rows.order_by().values("bot_id").annotate(count=Count("*")).values("count")
+def _count(rows: QuerySet[Any], *, by: str = "bot_id") -> Coalesce:
+    counted = rows.order_by().values(by).annotate(count=Count("*")).values("count")
     return Coalesce(Subquery(counted), 0)
 
 
 def bots_with_facts() -> list[BotFacts]:
     """Return the tenant's bots with everything that their cards and the strip need, in one query."""
     last = CycleRun.objects.filter(bot_id=OuterRef("pk")).order_by("-due_at")
-    freezes = (
-        EntryFreeze.objects.filter(connection_id=OuterRef("connection_id"), cleared_at=None)
-        .order_by()
-        .values("connection_id")
-        .annotate(count=Count("*"))
-        .values("count")
-    )
+    freezes = EntryFreeze.objects.filter(connection_id=OuterRef("connection_id"), cleared_at=None)
     due = WorkItem.objects.filter(
         tenant_id=OuterRef("tenant_id"), kind=WorkItem.Kind.CYCLE, object_id=OuterRef("pk")
     ).values("due_at")
@@ -143,7 +138,8 @@ def bots_with_facts() -> list[BotFacts]:
             fact_watched_ids=ArraySubquery(
                 InstrumentConfig.objects.filter(bot_id=OuterRef("pk"), is_enabled=True).values("instrument_id")
             ),
-            fact_frozen=Coalesce(Subquery(freezes), 0),
+            fact_frozen=_count(freezes, by="connection_id"),
+            fact_differs=_count(freezes.filter(reason=EntryFreeze.Reason.POSITION_DIFFERS), by="connection_id"),
             fact_platform_level=_newest_platform_level(PlatformControl.Scope.PLATFORM, ""),
             fact_broker_level=_newest_platform_level(PlatformControl.Scope.BROKER, OuterRef("connection__broker")),
             fact_strategy_level=_newest_platform_level(

@@ -6,11 +6,11 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from apps.engine.model.params import StrategyParams
 from apps.engine.model.snapshot import PositionSnapshot
-from apps.engine.strategies.exits import exit_levels
+from apps.engine.strategies.exits import ExitLevels, exit_levels
 from apps.market import calendar
 from apps.market.quotes import CachedQuote
 from apps.trading.models import Fill, InstrumentConfig, Position, ProtectiveOrder
@@ -22,10 +22,11 @@ _HUNDRED = Decimal(100)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Level:
-    """A price at which the rule would sell, and how far the last price is from it in percent of that price."""
+    """A price at which the rule would sell, how far the last price is from it in percent, and who set it."""
 
     price: Decimal
     distance_percent: Decimal | None
+    is_own: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,10 @@ class PositionRow:
     target: Level | None
     opened_at: datetime
 
+    @property
+    def menu_label(self) -> str:
+        return f"What you can do with {self.instrument}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PositionsView:
@@ -64,10 +69,15 @@ class PositionsView:
 
 def open_positions() -> list[Position]:
     """Return the tenant's open lots with what a row needs."""
+    rows = lots_with_rules().filter(closed_at=None, quantity__gt=0)
+    return list(rows.order_by("opened_at"))
+
+
+def lots_with_rules() -> QuerySet[Position]:
+    """Return the tenant's lots with the share's own parameters beside the bot's, as `rule_levels` needs them."""
     own = InstrumentConfig.objects.filter(bot_id=OuterRef("bot_id"), instrument_id=OuterRef("instrument_id"))
-    rows = Position.objects.filter(closed_at=None, quantity__gt=0)
-    rows = rows.annotate(share_overrides=Subquery(own.values("overrides")[:1]))
-    return list(rows.select_related("instrument", "bot__parameters").order_by("opened_at"))
+    rows: QuerySet[Position] = Position.objects.annotate(share_overrides=Subquery(own.values("overrides")[:1]))
+    return rows.select_related("instrument", "bot__parameters")
 
 
 def positions_view(positions: Iterable[Position], quotes: dict[UUID, CachedQuote]) -> PositionsView:
@@ -111,12 +121,17 @@ def _row(position: Position, quote: CachedQuote | None, protective: ProtectiveOr
     )
 
 
-def _levels(position: Position, last: Decimal | None) -> tuple[Level | None, Level | None]:
-    """Return the nearest stop under the price and the target over it, by the rule's own function."""
+def rule_levels(
+    position: Position, last: Decimal | None, *, stop_price: Decimal | None, target_price: Decimal | None
+) -> ExitLevels | None:
+    """Return a lot's levels by the rule's own function, with these own prices; None for a bot without parameters.
+
+    The lot comes from `lots_with_rules`.
+    """
     if position.bot.parameters is None:
-        return None, None
+        return None
     params = StrategyParams.from_json(position.bot.parameters.params)
-    levels = exit_levels(
+    return exit_levels(
         effective_params(params, getattr(position, "share_overrides", None) or {}),
         PositionSnapshot(
             position_id=str(position.pk),
@@ -125,20 +140,29 @@ def _levels(position: Position, last: Decimal | None) -> tuple[Level | None, Lev
             highest_price=position.highest_price,
             entered_at=position.opened_at,
             exit_no=1,
-            stop_price=position.stop_price,
-            target_price=position.target_price,
+            stop_price=stop_price,
+            target_price=target_price,
         ),
         last,
     )
+
+
+def _levels(position: Position, last: Decimal | None) -> tuple[Level | None, Level | None]:
+    """Return the nearest stop under the price and the target over it."""
+    levels = rule_levels(position, last, stop_price=position.stop_price, target_price=position.target_price)
+    if levels is None:
+        return None, None
     stops = [price for price in (levels.catastrophic, levels.stop, levels.trailing) if price is not None]
-    return _level(max(stops, default=None), last), _level(levels.target, last)
+    nearest = max(stops, default=None)
+    own_stop = position.stop_price is not None and nearest == position.stop_price
+    return _level(nearest, last, is_own=own_stop), _level(levels.target, last, is_own=position.target_price is not None)
 
 
-def _level(price: Decimal | None, last: Decimal | None) -> Level | None:
+def _level(price: Decimal | None, last: Decimal | None, *, is_own: bool) -> Level | None:
     if price is None:
         return None
     distance = None if not last else abs(price - last) / last * _HUNDRED
-    return Level(price=price, distance_percent=distance)
+    return Level(price=price, distance_percent=distance, is_own=is_own)
 
 
 # --- fills ------------------------------------------------------------------------------------------------------------

@@ -243,12 +243,14 @@ def _effects(lines: Iterable[dict[str, Any]], orders: dict[str, OrderIntent]) ->
 
 
 def _effect(line: dict[str, Any], order: OrderIntent | None) -> Effect:
-    side = line.get("side", Side.SELL)
-    subject = _title(side, line["quantity"], line["instrument"])
-    if order is None:
-        return Effect(
-            kind="waiting", icon="clock", subject=subject, text="Being sold by an order that was there before."
-        )
+    if order is not None:
+        return order_effect(order)
+    subject = _title(line.get("side", Side.SELL), line["quantity"], line["instrument"])
+    return Effect(kind="waiting", icon="clock", subject=subject, text="Being sold by an order that was there before.")
+
+
+def order_effect(order: OrderIntent) -> Effect:
+    """Return how far an order has come, in one line. Needs its instrument."""
     state = OrderState(order.state)
     state_words = words.ORDER_STATE_WORDS[state]
     text = f"{state_words.label}."
@@ -258,7 +260,10 @@ def _effect(line: dict[str, Any], order: OrderIntent | None) -> Effect:
         text = f"{state_words.label}. {verb} {formats.shares(order.filled_quantity)}{price}."
     elif state in (OrderState.UNKNOWN, OrderState.PARKED):
         text = state_words.sentence
+    elif order.state_reason in words.EVENT_WORDS and state in (OrderState.NEW, OrderState.DEAD):
+        text = f"{state_words.label}. {words.event_words(order.state_reason)}."
     kind, icon = _AFTER.get(state, ("waiting", "clock"))
+    subject = _title(order.side, order.quantity, order.instrument.tradingsymbol)
     return Effect(kind=kind, icon=icon, subject=subject, text=text, order_id=order.pk)
 
 

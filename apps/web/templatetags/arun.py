@@ -25,6 +25,12 @@ register.filter("trimmed", formats.trimmed)
 
 
 @register.filter
+def prefixed(text: str, before: str) -> str:
+    """Return the text with words before it, for a title that is handed to an element."""
+    return f"{before}{text}"
+
+
+@register.filter
 def percent(value: Decimal | None) -> str:
     return formats.percent(value)
 

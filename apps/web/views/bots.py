@@ -18,7 +18,7 @@ from apps.web.access import MemberRequest, member
 from apps.web.selectors import stops
 from apps.web.selectors.bots import LEVEL_SLUGS, SLUG_LEVELS
 from apps.web.selectors.frame import frame
-from apps.web.views.pages import is_fragment, page
+from apps.web.views.pages import is_fragment, page, request_id_of
 
 REVOKE_WORD = "revoke"
 _ACTIONS = {
@@ -64,7 +64,7 @@ def _level(request: MemberRequest, bot_id: UUID, wanted: RunLevel) -> HttpRespon
         scope=RunControl.Scope.BOT,
         scope_id=bot.pk,
         level=wanted,
-        request_id=_request_id(request),
+        request_id=request_id_of(request),
         actor=user_actor(request.user.pk),
     )
     if is_fragment(request):
@@ -111,12 +111,4 @@ def _access_bot(bot_id: UUID) -> Bot:
     try:
         return require_bot(bot_id)
     except Bot.DoesNotExist as error:
-        raise Http404 from error
-
-
-def _request_id(request: MemberRequest) -> UUID:
-    """Return the id that the form carries: pressing twice, or coming back, repeats the same request."""
-    try:
-        return UUID(request.POST.get("request_id", ""))
-    except ValueError as error:
         raise Http404 from error

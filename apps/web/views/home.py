@@ -79,6 +79,8 @@ def _banner(found: list[bots.BotFacts], cards: list[bots.BotCard], working: tupl
             facts.bot.connection.session_state in (SessionState.EXPIRED, SessionState.NOT_PROVISIONED)
             for facts in found
         ),
+        differences=sum({facts.bot.connection_id: facts.differs for facts in found}.values()),
+        differences_url=f"{reverse('web:positions')}#outside",
         held_by=next((card.held_by for card in cards if card.held_by), ""),
     )
 

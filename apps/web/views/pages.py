@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import render
 
 from apps.tenants.roles import Action, can
 from apps.web.access import MemberRequest
-from apps.web.selectors.frame import Frame
+from apps.web.selectors.frame import Frame, frame
 
 
 def page(
@@ -33,6 +34,7 @@ def permissions(request: MemberRequest) -> dict[str, bool]:
     return {
         "may_stop": can(request.membership, Action.STOP),
         "may_operate": can(request.membership, Action.OPERATE),
+        "may_configure": can(request.membership, Action.CONFIGURE),
         "may_revoke": can(request.membership, Action.CONNECT),
     }
 
@@ -40,3 +42,19 @@ def permissions(request: MemberRequest) -> dict[str, bool]:
 def is_fragment(request: MemberRequest) -> bool:
     """Return whether htmx asks for a piece to swap in, rather than the browser for a page."""
     return request.headers.get("HX-Request") == "true"
+
+
+def sheet(request: MemberRequest, name: str, context: Mapping[str, Any]) -> HttpResponse:
+    """Render a sheet: the fragment that htmx puts into the dialog, or a page of its own without scripts."""
+    fragment = f"fragments/{name}.html"
+    if is_fragment(request):
+        return render(request, fragment, {**context, **permissions(request)})
+    return page(request, "pages/sheet.html", section="", frame=frame(), context={**context, "fragment": fragment})
+
+
+def request_id_of(request: MemberRequest) -> UUID:
+    """Return the id that the form carries: pressing twice, or coming back, repeats the same request."""
+    try:
+        return UUID(request.POST.get("request_id", ""))
+    except ValueError as error:
+        raise Http404 from error
