@@ -17,7 +17,7 @@ from apps.common import audit, clock, events
 from apps.common.db import database_now, require_tenant_id
 from apps.common.errors import InvalidInputError
 from apps.common.models import WorkItem
-from apps.engine.model.choices import OrderState
+from apps.engine.model.choices import OrderState, Purpose
 from apps.trading.errors import BooksMovedError
 from apps.trading.models import LIVE_STATES, AccountState, Fill, InstrumentConfig, OrderIntent, OutsideTrade, Position
 from apps.trading.selectors import ShareDifference, share_differences
@@ -117,7 +117,7 @@ def _found(account: AccountState, instrument_id: UUID, shown: Shown) -> ShareDif
     at_the_broker = OrderIntent.objects.filter(
         connection_id=account.connection_id, instrument_id=instrument_id, state__in=LIVE_STATES
     ).exclude(state=OrderState.NEW)
-    if at_the_broker.exclude(purpose="PROTECT").exists():
+    if at_the_broker.exclude(purpose=Purpose.PROTECT).exists():
         raise BooksMovedError("an order of this share is at the broker", data={"why": "order_working"})
     found = next(iter(share_differences(connection_id=account.connection_id, instrument_id=instrument_id)), None)
     if found is None:

@@ -130,7 +130,7 @@ def live_sales(position: Position) -> QuerySet[OrderIntent]:
     rows: QuerySet[OrderIntent] = OrderIntent.objects.filter(
         position=position, side=Side.SELL, state__in=LIVE_STATES, blocks=True
     )
-    return rows.exclude(purpose="PROTECT")  # it gets out of a sale's way by itself
+    return rows.exclude(purpose=Purpose.PROTECT)  # it gets out of a sale's way by itself
 
 
 def _send_by(instrument: Instrument) -> datetime | None:

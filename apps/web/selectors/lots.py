@@ -18,10 +18,11 @@ from apps.market.models import Candle
 from apps.market.quotes import CachedQuote, last_quotes
 from apps.trading.errors import PositionRefusedError
 from apps.trading.models import LIVE_STATES, Decision, Fill, OrderIntent, OutsideTrade, Position, PositionLevels
+from apps.trading.selectors import standing_protection
 from apps.trading.services.positions import close_check, live_sales
 from apps.web import formats, words
 from apps.web.selectors.positions import lots_with_rules, rule_levels
-from apps.web.selectors.stops import Effect, order_effect
+from apps.web.selectors.stops import Effect, order_effect, stop_words
 
 
 def access_position(position_id: UUID) -> Position:
@@ -128,6 +129,9 @@ def _notes(position: Position) -> Iterable[str]:
     if reason:
         opens_at = calendar.next_open(instrument.exchange, now, instrument.session_class)
         yield f"The market is closed ({reason}). The order waits and is sent when it opens: {formats.ist(opens_at)}."
+    protective = standing_protection([position.pk]).get(position.pk)
+    if protective is not None:
+        yield f"{stop_words(protective)}. It makes way for this sale first, so that nothing is sold twice."
     yield (
         "Only the bot's lot is sold, never shares of your own. The bot may buy "
         f"{instrument.tradingsymbol} again by the rule; pause entries if you do not want that."
@@ -213,6 +217,7 @@ class LevelsPreview:
     rule_target: Decimal | None
     lines: tuple[LevelLine, ...]
     warnings: tuple[str, ...]
+    at_broker: str
 
 
 def levels_preview(position: Position, *, stop_price: Decimal | None, target_price: Decimal | None) -> LevelsPreview:
@@ -232,7 +237,16 @@ def levels_preview(position: Position, *, stop_price: Decimal | None, target_pri
             _line("Target", position, last, _target(now, position.target_price), _target(then, target_price)),
         ),
         warnings=tuple(_level_warnings(then)),
+        at_broker=_at_broker(position, moves=stop_price != position.stop_price),
     )
+
+
+def _at_broker(position: Position, *, moves: bool) -> str:
+    protective = standing_protection([position.pk]).get(position.pk)
+    if protective is None:
+        return "No stop order stands at the broker for it; ARUN watches the price while the bot may sell."
+    follows = ". ARUN moves it after the change, as far as the broker takes it" if moves else ""
+    return f"{stop_words(protective)}{follows}."
 
 
 _Sided = tuple[Decimal | None, Decimal | None]

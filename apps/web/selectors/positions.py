@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -76,7 +77,7 @@ def open_positions() -> list[Position]:
 def lots_with_rules() -> QuerySet[Position]:
     """Return the tenant's lots with the share's own parameters beside the bot's, as `rule_levels` needs them."""
     own = InstrumentConfig.objects.filter(bot_id=OuterRef("bot_id"), instrument_id=OuterRef("instrument_id"))
-    rows: QuerySet[Position] = Position.objects.annotate(share_overrides=Subquery(own.values("overrides")[:1]))
+    rows: QuerySet[Any] = Position.objects.annotate(share_overrides=Subquery(own.values("overrides")[:1]))
     return rows.select_related("instrument", "bot__parameters")
 
 
