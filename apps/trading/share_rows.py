@@ -25,7 +25,7 @@ _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _WHOLE_UNITS = frozenset({"h", "d"})  # "hour" and "day" mean one of them; "minute" alone means nothing
 _YES = frozenset({"yes", "y", "true", "t", "1", "on", "enabled", "active"})
 _NO = frozenset({"no", "n", "false", "f", "0", "off", "disabled", "inactive"})
-_OFF_WORDS = frozenset({"off", "none", "no", "-", "na", "n/a", "nil"})
+OFF_WORDS = frozenset({"off", "none", "no", "-", "na", "n/a", "nil"})
 _SUFFIXES = {".NS": "NSE", ".BO": "BSE", ".NSE": "NSE", ".BSE": "BSE"}
 _PREFIXES = {"NSE:": "NSE", "BSE:": "BSE", "SIM:": "SIM"}
 _SERIES = ("-EQ", "-BE")
@@ -395,7 +395,7 @@ class _Judge:
         if not typed:
             overrides.pop(column, None)
             return is_enabled
-        is_off = typed.lower() in _OFF_WORDS
+        is_off = typed.lower() in OFF_WORDS
         number = None if is_off else _decimal(line, column)
         if column in _CAN_BE_OFF and number == OFF:
             is_off = True
@@ -543,15 +543,21 @@ def _switch(typed: str) -> bool:
 
 def _decimal(line: _Line, column: str) -> Decimal:
     typed = line.cells[column]
-    text = typed.removeprefix("₹").removeprefix("Rs.").removeprefix("Rs").removesuffix("%").strip()
+    number = typed_number(typed)
+    if number is None and _COMMA_NUMBER.fullmatch(typed):
+        number = Decimal(typed.replace(",", "."))
+        line.correct(column, typed, str(number), "decimal comma")
+    if number is None:
+        raise _refused(column, "a number" + (" or off" if column in _CAN_BE_OFF else ""), typed)
+    return number
+
+
+def typed_number(typed: str) -> Decimal | None:
+    """Return the number that a person wrote, with or without grouping, rupee sign or percent sign; None for no such."""
+    text = typed.strip().removeprefix("₹").removeprefix("Rs.").removeprefix("Rs").removesuffix("%").strip()
     if _GROUPED_NUMBER.fullmatch(text):
         text = text.replace(",", "")
-    elif _COMMA_NUMBER.fullmatch(text):
-        line.correct(column, typed, text.replace(",", "."), "decimal comma")
-        text = text.replace(",", ".")
-    if not _PLAIN_NUMBER.fullmatch(text):
-        raise _refused(column, "a number" + (" or off" if column in _CAN_BE_OFF else ""), typed)
-    return Decimal(text)
+    return Decimal(text) if _PLAIN_NUMBER.fullmatch(text) else None
 
 
 def _whole(column: str, number: Decimal, typed: str) -> int:
@@ -562,6 +568,6 @@ def _whole(column: str, number: Decimal, typed: str) -> int:
 
 def _limit(line: _Line, column: str) -> JsonValue:
     typed = line.cells[column]
-    if not typed or typed.lower() in _OFF_WORDS:
+    if not typed or typed.lower() in OFF_WORDS:
         return ""
     return format(_decimal(line, column).normalize(), "f")

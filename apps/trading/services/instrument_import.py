@@ -24,6 +24,10 @@ from apps.trading.selectors import instrument_places
 from apps.trading.services.instruments import Saved, Wanted, instruments_save
 from apps.trading.share_files import ShareFile, file_read
 from apps.trading.share_rows import (
+    LABELS,
+    LIMITS,
+    NUMBERS,
+    SIZES,
     Catalog,
     Effect,
     ReportRow,
@@ -321,6 +325,34 @@ def refused_csv(report: ImportReport) -> str:
     for row in report.refused:
         cells = [row.typed[index] if index < len(row.typed) else "" for index in keep]
         writer.writerow([*map(safe_cell, cells), " ".join(row.refusals)])
+    return out.getvalue()
+
+
+_SHARE_COLUMNS = (
+    *("symbol", "exchange", "enabled", "timeframe", "mode", *NUMBERS),
+    *(*SIZES, *LIMITS),
+)
+
+
+def shares_csv(bot: Bot) -> str:
+    """Return the bot's shares in the simple format: uploaded again as it is, it changes nothing. Needs a scope."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow([LABELS[column] for column in _SHARE_COLUMNS])
+    timeframe = _target_bot(bot).params.timeframe.value
+    configs = InstrumentConfig.objects.filter(bot=bot).select_related("instrument")
+    for config in configs.order_by("instrument__tradingsymbol"):
+        values = {
+            "symbol": config.instrument.tradingsymbol,
+            "exchange": config.instrument.exchange,
+            "enabled": "yes" if config.is_enabled else "no",
+            "timeframe": timeframe,
+            **{name: "off" if value is None else str(value) for name, value in config.overrides.items()},
+            **{name: str(value) for name, value in config.limits.items()},
+        }
+        sized = [column for column, sizing in SIZES.items() if sizing == values.get("sizing")]
+        values |= dict.fromkeys(sized, values.get("size", ""))
+        writer.writerow([safe_cell(values.get(column, "")) for column in _SHARE_COLUMNS])
     return out.getvalue()
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from apps.common import audit, events
 from apps.common.errors import InvalidInputError
 from apps.common.ids import uuid7
+from apps.common.models import WorkItem
 from apps.engine.errors import InvalidParamsError
 from apps.engine.model.params import StrategyParams
 from apps.market.models import Instrument
@@ -19,6 +20,7 @@ from apps.trading.models import LIVE_STATES, Bot, InstrumentConfig, InstrumentVe
 from apps.trading.overrides import OwnSettings, effective_params, own_settings, share_limits
 from apps.trading.selectors import instrument_places
 from apps.trading.services.levels import levels_refresh
+from apps.trading.services.work import work_schedule
 
 MOST_OWN_SHARES = 1_000_000_000
 """A count of own shares above this is a slip of the pen."""
@@ -75,6 +77,8 @@ def instruments_save(*, connection_id: UUID, wanted: Sequence[Wanted], actor: st
             touched.append(config)
             saved.changed.append(item.instrument_id)
     _write(made, touched, known, actor)
+    if made:
+        work_schedule(WorkItem.Kind.RECONCILE, connection_id)  # the customer may hold some of it already
     if made or touched:
         _tell(bots, [*made, *touched], known, saved, actor)
     return saved
@@ -128,6 +132,8 @@ def instrument_change(
     config.is_enabled, config.overrides, config.limits, config.baseline_quantity = wanted
     _save_version(config, actor)
     levels_follow([config])
+    if config.baseline_quantity != shown_baseline:
+        work_schedule(WorkItem.Kind.RECONCILE, config.connection_id)  # the broker's books say whether it is right
     _tell_one("instrument.changed", config, actor)
     return config
 

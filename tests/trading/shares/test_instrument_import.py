@@ -25,6 +25,7 @@ from apps.trading.services.instrument_import import (
     refused_csv,
     report_from_json,
     report_to_json,
+    shares_csv,
     target_of,
 )
 from apps.trading.share_rows import Target, TargetBot, Verdict
@@ -280,3 +281,21 @@ def test_actor_of_the_version_is_the_person(in_scope) -> None:
     assert set(InstrumentVersion.objects.values_list("created_by", flat=True)) == {actor_of(in_scope)}
     assert audit.user_actor(in_scope.user_id) == actor_of(in_scope)
     assert Bot.objects.count() == 1
+
+
+def test_shares_that_were_downloaded_change_nothing_when_they_come_back(in_scope) -> None:
+    text = (
+        "Symbol,Enabled,Strategy,Buy RSI,Sell RSI,Stop Loss %,Quantity,Amount,% of Capital,Trade Cap,Cooldown\n"
+        "SIMALPHA,no,INVEST,30,off,2.5,5,,,,\n"
+        'SIMBETA,yes,,,,,,"25,000",,9000,3\n'
+        "SIMGAMMA,,,,,off,,,12.5,,\n"
+    )
+    import_save(import_id=keep(in_scope, text).pk, actor=actor_of(in_scope))
+    before = watched()
+
+    report = read(in_scope, shares_csv(bot_of(in_scope)))
+    result = import_save(import_id=keep(in_scope, shares_csv(bot_of(in_scope))).pk, actor=actor_of(in_scope))
+
+    assert {row.verdict for row in report.rows} == {Verdict.ACCEPTED}
+    assert (result.added, result.changed, result.same) == (0, 0, 3)
+    assert watched() == before
