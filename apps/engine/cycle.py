@@ -32,8 +32,9 @@ from apps.engine.model.costs import Costs
 from apps.engine.model.decision import Decision, Denial, Numbers, ProposedOrder
 from apps.engine.model.facts import quote_fault
 from apps.engine.model.instrument import ceil_to_tick, floor_to_lot, floor_to_tick, is_usable_price
+from apps.engine.model.params import StrategyParams
 from apps.engine.model.reasons import REASON_ACTION
-from apps.engine.model.snapshot import CycleSnapshot, InstrumentSnapshot, PositionSnapshot
+from apps.engine.model.snapshot import CycleSnapshot, InstrumentSnapshot, PositionSnapshot, RiskScope, RiskUsage
 from apps.engine.model.verdict import EntryIntent, Verdict
 from apps.engine.risk.checks import (
     INTENT_CHECKS,
@@ -109,6 +110,18 @@ def _costs(snapshot: CycleSnapshot, held: InstrumentSnapshot) -> Costs:
     return costs
 
 
+def _params(snapshot: CycleSnapshot, held: InstrumentSnapshot) -> StrategyParams:
+    """Return the parameters in force for one instrument: its own set where it has one, else the cycle's."""
+    return snapshot.params if held.params is None else held.params
+
+
+def _own_scope(held: InstrumentSnapshot) -> tuple[RiskScope, ...]:
+    """Return the limits that the share has of its own, as a scope; a use that only wider scopes count is unknown."""
+    if held.limits is None:
+        return ()
+    return (RiskScope(name="share", limits=held.limits, usage=RiskUsage()),)
+
+
 def _judge(snapshot: CycleSnapshot, held: InstrumentSnapshot, costs: Costs) -> EntryIntent | Verdict:
     if snapshot.run_level in _STOPPED:
         return Verdict(reason=_STOPPED[snapshot.run_level])
@@ -116,7 +129,7 @@ def _judge(snapshot: CycleSnapshot, held: InstrumentSnapshot, costs: Costs) -> E
         return Verdict(reason=Reason.MARKET_CLOSED, numbers={"phase": snapshot.phase.value})
     if held.position is not None:
         verdict = _judge_position(snapshot, held, held.position, costs)
-        buys_more = snapshot.params.mode is Mode.SIP and snapshot.trigger is Trigger.CANDLE
+        buys_more = _params(snapshot, held).mode is Mode.SIP and snapshot.trigger is Trigger.CANDLE
         if not buys_more or verdict.reason is not Reason.HOLDING:
             return verdict
     if snapshot.trigger is Trigger.PRICE:
@@ -137,7 +150,7 @@ def _judge_position(
     price, price_denial = _fresh_price(snapshot, held)
     rsi, rsi_denial = _exit_rsi(snapshot, held)
     view = ExitView(
-        params=snapshot.params,
+        params=_params(snapshot, held),
         position=position,
         quantity=sold if sold > 0 else position.quantity,
         tick_size=_tick_size(held),
@@ -192,10 +205,11 @@ def _fresh_price(snapshot: CycleSnapshot, held: InstrumentSnapshot) -> tuple[Dec
 
 def _exit_rsi(snapshot: CycleSnapshot, held: InstrumentSnapshot) -> tuple[Decimal | None, Denial | None]:
     """Return the RSI that the exit rule may act on, and the denial where it should act and cannot."""
-    asked = snapshot.trigger is Trigger.CANDLE and snapshot.params.mode in (Mode.TRADE, Mode.MANAGED)
-    if not asked or snapshot.params.sell_rsi is None:
+    params = _params(snapshot, held)
+    asked = snapshot.trigger is Trigger.CANDLE and params.mode in (Mode.TRADE, Mode.MANAGED)
+    if not asked or params.sell_rsi is None:
         return None, None
-    denial = reading_fault(held.indicator, params=snapshot.params, now=snapshot.now)
+    denial = reading_fault(held.indicator, params=params, now=snapshot.now)
     if denial is not None or held.indicator is None or held.indicator.rsi is None:
         return None, denial
     return rsi_points(held.indicator.rsi), None
@@ -210,7 +224,7 @@ def _judge_entry(snapshot: CycleSnapshot, held: InstrumentSnapshot, costs: Costs
 
     return judge_entry(
         EntryView(
-            params=snapshot.params,
+            params=_params(snapshot, held),
             held=held,
             now=snapshot.now,
             trading_on=snapshot.trading_on,
@@ -278,14 +292,15 @@ def _grant_order(intent: EntryIntent) -> tuple[Decimal, str]:
 
 def _denied(snapshot: CycleSnapshot, intent: EntryIntent, granted: Granted, costs: Costs) -> Denial | None:
     """Return the first denial of filters, risk and budget, or None where the entry is granted."""
+    params = _params(snapshot, intent.held)
     for entry_filter in FILTERS:
-        denial = entry_filter(intent, snapshot.params)
+        denial = entry_filter(intent, params)
         if denial is not None:
             return denial
-    denial = filter_charges(intent, snapshot.params, costs) or check_freeze_quantity(intent)
+    denial = filter_charges(intent, params, costs) or check_freeze_quantity(intent)
     if denial is None and intent.held.instrument.share_id in granted.shares:
         denial = Denial(reason=Reason.HELD_ELSEWHERE)
-    for scope in snapshot.risk:
+    for scope in (*snapshot.risk, *_own_scope(intent.held)):
         for check in INTENT_CHECKS:
             denial = denial or check(intent, scope, granted)
     return (

@@ -21,6 +21,7 @@ from apps.engine.model.params import RiskLimits, StrategyParams
 from apps.market import calendar
 from apps.market.models import Instrument
 from apps.trading.models import Bot, ClockTimestamp, CycleRun, InstrumentConfig, ParameterSet, Position
+from apps.trading.overrides import effective_params
 from apps.trading.selectors import run_level
 from apps.trading.services.work import work_finish
 from apps.trading.slots import (
@@ -114,6 +115,15 @@ class BotFacts:
     @property
     def limits(self) -> RiskLimits:
         return RiskLimits.from_json(self.parameters.limits)
+
+    @property
+    def own(self) -> dict[UUID, StrategyParams]:
+        """Return the whole set in force for each share that has parameters of its own."""
+        return {
+            config.instrument_id: effective_params(self.params, config.overrides)
+            for config in self.configs
+            if config.overrides
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

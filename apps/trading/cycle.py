@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Q
 
 import apps.engine
@@ -28,7 +29,7 @@ from apps.common.keys import tenant_key
 from apps.common.locks import LockUnavailableError, RedisLock
 from apps.engine.cycle import decide
 from apps.engine.errors import EngineError
-from apps.engine.model.choices import MarketPhase, Purpose, Timeframe, Trigger
+from apps.engine.model.choices import MarketPhase, Purpose, Side, Timeframe, Trigger
 from apps.engine.model.decision import Decision as EngineDecision
 from apps.engine.model.decision import ProposedOrder, plain_numbers
 from apps.engine.model.params import StrategyParams
@@ -75,6 +76,17 @@ EXIT_LIFE = timedelta(minutes=5)
 """How long an exit may wait to be sent before it is judged anew under its next number."""
 
 _LOCK_POLL_SECONDS = 0.05
+
+
+_HOLD_SHARES = """
+SELECT id, bot_id, is_enabled, settings_version FROM trading_instrumentconfig WHERE id = ANY (%s) FOR SHARE
+"""
+
+
+class SharesChangedError(ArunError):
+    """A share was removed, moved or changed while its purchase was being decided. The next candle is judged anew."""
+
+    code = "shares_changed"
 
 
 @dataclass(slots=True)
@@ -236,7 +248,8 @@ def _finish(opened: Opened, market: MarketFacts, stopwatch: _Stopwatch) -> Cycle
     stopwatch.lap("decide")
     cycle = _close(opened, snapshot)
     kept = _worth_keeping(opened, decisions)
-    _write_decisions(cycle, kept, snapshot.now)
+    _write_decisions(opened, cycle, kept, snapshot.now)
+    _hold_shares(opened, decisions)
     orders = sum(_record(opened, cycle, decision, snapshot.now) for decision in decisions)
     _raise_highest(opened, market)
     slot_rearm(opened.bot, opened.next_due_at)
@@ -260,6 +273,7 @@ def _terms(opened: Opened, now: datetime) -> CycleTerms:
         now=now,
         run_level=opened.run_level,
         phase=MarketPhase.CONTINUOUS,
+        own=facts.own,
     )
 
 
@@ -299,7 +313,10 @@ def _worth_keeping(opened: Opened, decisions: Sequence[EngineDecision]) -> list[
     ]
 
 
-def _write_decisions(cycle: CycleRun, decisions: Sequence[EngineDecision], decided_at: datetime) -> None:
+def _write_decisions(
+    opened: Opened, cycle: CycleRun, decisions: Sequence[EngineDecision], decided_at: datetime
+) -> None:
+    versions = {str(config.instrument_id): config.settings_version for config in opened.configs}
     Decision.objects.bulk_create(
         Decision(
             id=uuid7(),
@@ -311,10 +328,29 @@ def _write_decisions(cycle: CycleRun, decisions: Sequence[EngineDecision], decid
             reason=decision.reason.value,
             numbers=plain_numbers(decision.numbers),
             order=None if decision.order is None else _plain_order(decision.order),
+            settings_version=versions[decision.instrument_id],
             decided_at=decided_at,
         )
         for decision in decisions
     )
+
+
+def _hold_shares(opened: Opened, decisions: Sequence[EngineDecision]) -> None:
+    """Hold the rows of the shares that are about to be bought until the commit, or give the cycle up.
+
+    They were read before prices were fetched. Whoever removes, moves or switches off a share locks its row, and so
+    either sees the order that is recorded here or is seen by this query.
+    """
+    bought = {UUID(each.instrument_id) for each in decisions if each.order is not None and each.order.side is Side.BUY}
+    if not bought:
+        return
+    read = {config.pk: config for config in opened.configs if config.instrument_id in bought}
+    with connection.cursor() as cursor:
+        cursor.execute(_HOLD_SHARES, [list(read)])
+        now = {row[0]: row[1:] for row in cursor.fetchall()}
+    for pk, config in read.items():
+        if now.get(pk) != (opened.bot.pk, config.is_enabled, config.settings_version):
+            raise SharesChangedError(f"{config.instrument.tradingsymbol} was changed while it was judged")
 
 
 def _plain_order(order: ProposedOrder) -> dict[str, object]:
@@ -361,7 +397,8 @@ def _record(opened: Opened, cycle: CycleRun, decision: EngineDecision, now: date
 
 def _raise_highest(opened: Opened, market: MarketFacts) -> None:
     """Raise the highest price since entry of the lots looked at, and with it the level of a trailing stop."""
-    if opened.facts.params.trailing_stop_percent is None:
+    facts = opened.facts
+    if all(params.trailing_stop_percent is None for params in (facts.params, *facts.own.values())):
         return
     held = Position.objects.filter(
         bot=opened.bot, closed_at=None, instrument__in=[config.instrument_id for config in opened.configs]

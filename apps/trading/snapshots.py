@@ -37,6 +37,7 @@ from apps.trading.models import (
     OrderIntent,
     Position,
 )
+from apps.trading.overrides import share_limits
 from apps.trading.selectors import free_cash
 from apps.trading.slots import Rhythm
 
@@ -67,6 +68,11 @@ class CycleTerms:
     now: datetime
     run_level: RunLevel
     phase: MarketPhase
+    own: Mapping[UUID, StrategyParams] = field(default_factory=dict)
+    """The whole set in force for each share that has parameters of its own."""
+
+    def params_of(self, instrument_id: UUID) -> StrategyParams:
+        return self.own.get(instrument_id, self.params)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +135,7 @@ class _Facts:
     entries_today: Mapping[UUID, int]
     last_exits: Mapping[UUID, datetime]
     final_exits: Mapping[UUID, int]
-    sip_done: frozenset[UUID] | None
+    sip_done: frozenset[UUID]
 
     @classmethod
     def read(cls, terms: CycleTerms, ledger: _Ledger) -> "_Facts":
@@ -177,7 +183,10 @@ def _instrument(
         candles_since_exit=_candles_since(terms, instrument, facts.last_exits.get(pk)),
         entry_freeze=facts.freezes.get(pk),
         corporate_action_hold=pk in facts.corporate_actions,
-        sip_done=None if facts.sip_done is None else pk in facts.sip_done,
+        sip_done=pk in facts.sip_done if terms.params_of(pk).mode is Mode.SIP else None,
+        params=terms.own.get(pk),
+        limits=share_limits(config.limits) if config.limits else None,
+        settings_version=config.settings_version,
     )
 
 
@@ -242,7 +251,7 @@ def _candles_since(terms: CycleTerms, instrument: Instrument, exit_at: datetime 
         return None
     count, at = 0, exit_at
     rhythm = terms.rhythm
-    while count <= terms.params.cooldown_candles:
+    while count <= terms.params_of(instrument.pk).cooldown_candles:
         candle = calendar.next_candle(rhythm.exchange, rhythm.timeframe, at, instrument.session_class)
         if candle is None or candle.closed_at > terms.now:
             return count
@@ -290,7 +299,7 @@ def _entries_today(terms: CycleTerms) -> dict[UUID, int]:
 
 
 def _last_exits(terms: CycleTerms) -> dict[UUID, datetime]:
-    cooldown = terms.params.cooldown_candles
+    cooldown = max(params.cooldown_candles for params in (terms.params, *terms.own.values()))
     if not cooldown:
         return {}
     rhythm = terms.rhythm
@@ -311,14 +320,15 @@ def _final_exits(positions: Sequence[Position]) -> dict[UUID, int]:
     return dict(exits.values_list("position_id").annotate(Count("id")))
 
 
-def _sip_done(terms: CycleTerms) -> frozenset[UUID] | None:
-    """Return the instruments whose instalment of this period was ordered; None where the mode knows no instalments."""
-    if terms.params.mode is not Mode.SIP:
-        return None
+def _sip_done(terms: CycleTerms) -> frozenset[UUID]:
+    """Return the instruments whose instalment of this period was ordered; the others' modes know no instalments."""
+    plans = [config for config in terms.configs if terms.params_of(config.instrument_id).mode is Mode.SIP]
+    if not plans:
+        return frozenset()
     period = instalment_of(terms.params, calendar.trading_date(terms.rhythm.exchange, terms.now)).period
     keys = [
         sip_key(connection_id=str(terms.bot.connection_id), instrument_id=str(config.instrument_id), period=period)
-        for config in terms.configs
+        for config in plans
     ]
     made = OrderIntent.objects.filter(intent_key__in=keys)
     return frozenset(made.values_list("instrument_id", flat=True))

@@ -309,6 +309,7 @@ _WORDS: Mapping[str, str] = {
     MarketPhase.CONTINUOUS: "open",
     MarketPhase.CLOSING_AUCTION: "in its closing auction",
     MarketPhase.POST_CLOSE: "past its close",
+    "share": "this share",
     "bot": "this bot",
     "account": "your account",
     "tenant": "your account",
@@ -713,6 +714,7 @@ _SKIP_WORDS: Mapping[str, str] = {
     "parked": "it failed three times; support was told",
     "market_closed": "the market was closed",
     "no_position": "nothing was held",
+    "shares_changed": "a share was being changed at that moment",
 }
 
 

@@ -17,14 +17,17 @@ from tests.engine.builders import a_snapshot, an_item
 from tests.engine.prices import VECTORS
 
 STORED = (VECTORS / "snapshot_schema_1.json").read_bytes()
-DECIDED = json.loads((VECTORS / "decisions_schema_1.json").read_bytes())
 
 
-def test_a_snapshot_of_the_first_schema_decides_what_it_decided_then() -> None:
-    again = json.loads(replay(STORED))
+@pytest.mark.parametrize("schema", [1, 2])
+def test_a_snapshot_of_an_older_schema_decides_what_it_decided_then(schema: int) -> None:
+    stored = (VECTORS / f"snapshot_schema_{schema}.json").read_bytes()
+    decided = json.loads((VECTORS / f"decisions_schema_{schema}.json").read_bytes())
+
+    again = json.loads(replay(stored))
 
     # A decision may have gained fields since; what it said then it says now.
-    assert [{name: new[name] for name in old} for old, new in zip(DECIDED, again, strict=True)] == DECIDED
+    assert [{name: new[name] for name in old} for old, new in zip(decided, again, strict=True)] == decided
 
 
 def test_what_was_stored_is_kept_and_what_came_later_changes_nothing() -> None:
@@ -38,6 +41,7 @@ def test_what_was_stored_is_kept_and_what_came_later_changes_nothing() -> None:
         (False, None),
     ]
     assert [each.usage.daily_loss_reached for each in snapshot.risk] == [False, False]
+    assert [(each.params, each.limits, each.settings_version) for each in snapshot.instruments] == [(None, None, 0)] * 6
 
 
 def test_an_old_snapshot_is_written_back_under_the_present_schema() -> None:
@@ -71,9 +75,9 @@ def test_bytes_that_are_no_snapshot_of_any_schema_are_refused(plain: object) -> 
 
 def test_a_changed_field_needs_a_new_schema() -> None:
     """The fields of the present schema are written down: whoever changes them adds a schema, a step and a vector."""
-    pinned = json.loads((VECTORS / "fields_schema_2.json").read_bytes())
+    pinned = json.loads((VECTORS / "fields_schema_3.json").read_bytes())
 
-    assert (SNAPSHOT_SCHEMA, _described(CycleSnapshot)) == (2, pinned)
+    assert (SNAPSHOT_SCHEMA, _described(CycleSnapshot)) == (3, pinned)
 
 
 def test_limits_stored_before_a_field_existed_read_as_they_were_meant() -> None:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from apps.engine.errors import InvalidSnapshotError
 
-SNAPSHOT_SCHEMA = 2
+SNAPSHOT_SCHEMA = 3
 FIRST_SCHEMA = 1  # snapshots of this schema carry no number
 
 LIMITS_ADDED_LATER: Mapping[str, object] = MappingProxyType(
@@ -58,10 +58,16 @@ def _scope_to_2(scope: Plain) -> Plain:
     }
 
 
+def _to_3(plain: Plain) -> Plain:
+    """Schema 3 knows parameters and limits that a share has of its own."""
+    own: Plain = {"params": None, "limits": None, "settings_version": 0}
+    return {**plain, "instruments": _each(plain.get("instruments"), lambda held: {**held, **own})}
+
+
 def _each(items: object, step: Callable[[Plain], Plain]) -> object:
     if not isinstance(items, list):
         return items
     return [step(item) if isinstance(item, dict) else item for item in items]
 
 
-_STEPS: tuple[Callable[[Plain], Plain], ...] = (_to_2,)
+_STEPS: tuple[Callable[[Plain], Plain], ...] = (_to_2, _to_3)

@@ -108,12 +108,17 @@ class InstrumentSnapshot:
     outcome is not known; `has_unknown_exit` such an exit, for as long as no further exit may be made.
     `entry_freeze` names what froze entries (None: nothing did). `sip_done` says whether this period's instalment
     was already ordered. `corporate_action_hold` says that a person has to look at a split, bonus or demerger first;
-    `overnight` is None on a market without nights.
+    `overnight` is None on a market without nights. `params` is the whole set in force for this share where it has
+    parameters of its own (None: the cycle's), `limits` what it has beside the limits of every scope, and
+    `settings_version` the stored version of both (0: none).
     """
 
     instrument: Instrument
     indicator: IndicatorReading | None
     quote: Quote | None
+    params: StrategyParams | None = None
+    limits: RiskLimits | None = None
+    settings_version: int = 0
     position: PositionSnapshot | None = None
     is_enabled: bool = True
     has_working_entry: bool = False

@@ -28,7 +28,7 @@ LOGIC_MODULES = (
     "strategies/sizing.py",
 )
 
-STRATEGY_HASH = "fe08fae69bb9cec04f5b6767919868c7b1053864f09189043096888880ea5cc3"
+STRATEGY_HASH = "48bc9af6e7d1b4c1476458371cef5de94670e31792e3bac4d1b59fc027f8ff93"
 
 DESCRIPTION = """\
 The bot watches the shares you choose. Each time a candle completes, it works out the relative strength index (RSI)
