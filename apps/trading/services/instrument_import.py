@@ -14,9 +14,11 @@ from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 
+from django.db.models import F
+
 from apps.common import audit, clock
 from apps.engine.model.params import StrategyParams
-from apps.market.models import Instrument
+from apps.market.models import FormerSymbol, Instrument
 from apps.trading.errors import ImportRefusedError
 from apps.trading.models import Bot, InstrumentConfig, InstrumentImport
 from apps.trading.overrides import OwnSettings
@@ -152,11 +154,17 @@ def _target_bot(bot: Bot) -> TargetBot:
 def _catalog(file: ShareFile, venue: str) -> Catalog:
     symbols = sorted(symbols_of(file))
     shares: dict[tuple[str, str], Share] = {}
+    renamed: dict[tuple[str, str], Share] = {}
     for start in range(0, len(symbols), _LOOK_UP_AT_ONCE):
-        found = Instrument.objects.filter(tradingsymbol__in=symbols[start : start + _LOOK_UP_AT_ONCE])
+        some = symbols[start : start + _LOOK_UP_AT_ONCE]
+        found = Instrument.objects.filter(tradingsymbol__in=some)
         shares |= {(row.exchange, row.tradingsymbol): _share(row) for row in found}
-    here = {symbol for exchange, symbol in shares if exchange == venue}
-    return Catalog(shares=shares, similar=_similar([each for each in symbols if each not in here], venue))
+        former = FormerSymbol.objects.filter(exchange=venue, tradingsymbol__in=some).select_related("instrument")
+        oldest_first = former.order_by(F("valid_to").asc(nulls_first=True), "pk")  # the last one to have it counts
+        renamed |= {(row.exchange, row.tradingsymbol): _share(row.instrument) for row in oldest_first}
+    here = {symbol for exchange, symbol in (*shares, *renamed) if exchange == venue}
+    similar = _similar([each for each in symbols if each not in here], venue)
+    return Catalog(shares=shares, renamed=renamed, similar=similar)
 
 
 def _share(row: Instrument) -> Share:

@@ -1,6 +1,7 @@
 """A report is read, kept, and saved exactly as it was shown."""
 
 import time
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -12,7 +13,7 @@ from apps.common.db import tenant_scope
 from apps.common.models import AuditEntry
 from apps.engine.model.choices import Timeframe
 from apps.engine.model.params import RiskLimits, StrategyParams
-from apps.market.models import Instrument
+from apps.market.models import FormerSymbol, Instrument
 from apps.trading.errors import ImportRefusedError
 from apps.trading.models import Bot, InstrumentConfig, InstrumentImport, InstrumentVersion
 from apps.trading.services.bots import bot_create
@@ -299,3 +300,17 @@ def test_shares_that_were_downloaded_change_nothing_when_they_come_back(in_scope
     assert {row.verdict for row in report.rows} == {Verdict.ACCEPTED}
     assert (result.added, result.changed, result.same) == (0, 0, 3)
     assert watched() == before
+
+
+def test_share_is_found_by_the_symbol_it_had(in_scope) -> None:
+    share = Instrument.objects.get(tradingsymbol="SIMGAMMA")
+    for symbol, until in (("SIMOLD", date(2024, 5, 1)), ("SIMALPHA", date(2023, 1, 1))):
+        FormerSymbol.objects.create(
+            instrument=share, exchange="SIM", tradingsymbol=symbol, valid_to=until, source="test"
+        )
+
+    old, present = read(in_scope, "Symbol\nSIMOLD\nSIMALPHA\n").rows
+
+    assert (old.verdict, old.tradingsymbol) == (Verdict.CORRECTED, "SIMGAMMA")
+    assert old.corrections == ("Symbol: SIMOLD became SIMGAMMA (its name changed).",)
+    assert (present.verdict, present.tradingsymbol) == (Verdict.ACCEPTED, "SIMALPHA")
