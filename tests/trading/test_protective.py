@@ -6,9 +6,8 @@ import pytest
 from django.db import connection
 
 from apps.brokers.port import InstrumentRef
-from apps.brokers.writes import CancelRequest, ModifyRequest
 from apps.common.db import tenant_scope
-from apps.engine.model.choices import Mode, Observation, OrderState, OrderType, Purpose, RunLevel, Side
+from apps.engine.model.choices import Mode, Observation, OrderState, OrderType, Purpose, RunLevel
 from apps.trading.gateway.execute import command_execute, order_execute
 from apps.trading.gateway.stopping import stop_run
 from apps.trading.models import (
@@ -23,12 +22,10 @@ from apps.trading.models import (
     StopAcknowledgement,
 )
 from apps.trading.services.protective import protective_level
-from apps.trading.sweep import order_needs
-from tests.kit.broker import FakeBroker, Weather
+from tests.kit.broker import Weather
+from tests.kit.desk import LOT, Desk
 from tests.kit.factories.trading import TradingTenant, make_entry, make_exit, make_trading_tenant, set_level
 
-LOT = 10
-AVERAGE = Decimal(100)
 LEVEL = Decimal(95)  # 5 % under the average, the default
 
 
@@ -37,90 +34,9 @@ def asha(db) -> TradingTenant:
     return make_trading_tenant(keeps_stop=True)
 
 
-class Desk:
-    """Does what the gateway and the reconciler would do next, one step at a time."""
-
-    def __init__(self, tenant: TradingTenant, broker: FakeBroker, reconcile) -> None:
-        self.tenant = tenant
-        self.broker = broker
-        self.read = lambda: reconcile(tenant)
-
-    def send(self) -> None:
-        """Send every order and command that waits."""
-        with tenant_scope(self.tenant.tenant_id):
-            waiting = list(OrderIntent.objects.order_by("id").values_list("pk", flat=True))
-        for pk in waiting:
-            needs = order_needs(tenant_id=self.tenant.tenant_id, intent_id=pk)
-            for command in needs.commands if needs else ():
-                command_execute(tenant_id=self.tenant.tenant_id, command_id=command, make_broker=self.broker.broker)
-            if needs and needs.wants_send:
-                order_execute(tenant_id=self.tenant.tenant_id, intent_id=pk, make_broker=self.broker.broker)
-
-    def turn(self, times: int = 1) -> None:
-        for _ in range(times):
-            self.send()
-            self.read()
-
-    def buy(self, quantity: int = LOT) -> Position:
-        self.read()
-        make_entry(self.tenant, quantity=quantity)
-        self.turn()
-        return self.position()
-
-    def protected(self) -> Position:
-        """Buy a lot and let its stop order stand."""
-        self.buy()
-        self.turn()
-        assert self.protective().state == ProtectiveOrder.State.STANDING
-        return self.position()
-
-    def position(self) -> Position:
-        with tenant_scope(self.tenant.tenant_id):
-            return Position.objects.select_related("bot__connection", "bot__parameters", "instrument").get()
-
-    def protective(self) -> ProtectiveOrder:
-        with tenant_scope(self.tenant.tenant_id):
-            return ProtectiveOrder.objects.select_related("intent").order_by("-created_at")[0]
-
-    def protectives(self) -> list[tuple[str, str, int]]:
-        with tenant_scope(self.tenant.tenant_id):
-            rows = ProtectiveOrder.objects.order_by("created_at")
-            return list(rows.values_list("state", "end", "quantity"))
-
-    def order(self, pk) -> OrderIntent:
-        with tenant_scope(self.tenant.tenant_id):
-            return OrderIntent.objects.get(pk=pk)
-
-    def age(self, seconds: float) -> None:
-        """Make what was done look older, as PostgreSQL's clock sees it."""
-        columns = {
-            "trading_ordercommand": ["created_at"],
-            "trading_orderintent": ["state_changed_at", "created_at"],
-            "trading_fill": ["booked_at"],
-        }
-        with tenant_scope(self.tenant.tenant_id), connection.cursor() as cursor:
-            for table, names in columns.items():
-                sets = ", ".join(f"{name} = {name} - make_interval(secs => {seconds})" for name in names)
-                if table == "trading_fill":
-                    continue  # append-only; its age is that of the test
-                cursor.execute(f'UPDATE "{table}" SET {sets}')
-
-    @property
-    def sells(self) -> list:
-        return [request for request in self.broker.placed if request.side is Side.SELL]
-
-    @property
-    def changes(self) -> list[ModifyRequest]:
-        return [request for request in self.broker.log if isinstance(request, ModifyRequest)]
-
-    @property
-    def cancels(self) -> list[CancelRequest]:
-        return [request for request in self.broker.log if isinstance(request, CancelRequest)]
-
-
 @pytest.fixture
-def desk(asha, broker, reconcile) -> Desk:
-    return Desk(asha, broker, reconcile)
+def desk(asha, broker) -> Desk:
+    return Desk(asha, broker)
 
 
 # --- placing ----------------------------------------------------------------------------------------------------------
@@ -199,9 +115,9 @@ def test_purchase_goes_on_filling_beside_its_stop_order(desk, monkeypatch) -> No
         ({"mode": Mode.INVEST}, None),
     ],
 )
-def test_level_is_the_nearest_stop_of_the_rule_on_a_tick(db, broker, reconcile, params, level) -> None:
+def test_level_is_the_nearest_stop_of_the_rule_on_a_tick(db, broker, params, level) -> None:
     tenant = make_trading_tenant(name="Ravi", keeps_stop=True, **params)
-    desk = Desk(tenant, broker, reconcile)
+    desk = Desk(tenant, broker)
     position = desk.buy()
 
     with tenant_scope(tenant.tenant_id):
