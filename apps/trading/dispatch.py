@@ -26,6 +26,8 @@ WHERE item.id = due.id
 RETURNING item.kind, item.tenant_id, item.object_id, item.due_at, item.fence, item.is_urgent
 """
 
+_LISTED = "SELECT tenant_id FROM common_workitem WHERE kind = %s ORDER BY tenant_id"
+
 DISPATCH_BATCH = 200
 """Cycles claimed in one statement: about a tenth of a second of enqueueing, so that a lease is not half over."""
 
@@ -63,6 +65,13 @@ def work_claim(kind: WorkItem.Kind, *, limit: int, now: datetime, lease_seconds:
         for name, tenant_id, object_id, due_at, fence, urgent in rows
     ]
     return tuple(sorted(claimed, key=lambda item: (not item.is_urgent, item.due_at)))  # an update returns them anyhow
+
+
+def tenants_listed() -> tuple[UUID, ...]:
+    """Return every account that can send: the database lists one in the work list before it can."""
+    with transaction.atomic(using="dispatch"), connections["dispatch"].cursor() as cursor:
+        cursor.execute(_LISTED, [WorkItem.Kind.PLATFORM.value])
+        return tuple(row[0] for row in cursor.fetchall())
 
 
 def dispatch_due(enqueue: Enqueue, *, now: datetime) -> int:

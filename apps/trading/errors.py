@@ -33,6 +33,12 @@ class StopRefusedError(DomainError):
     code = "stop_refused"
 
 
+class SecondPersonNeededError(StopRefusedError):
+    """One person may not do this alone. Propose it; another member of the staff approves."""
+
+    code = "second_person_needed"
+
+
 class ParkedRefusedError(DomainError):
     """A parked order may not be ended like this."""
 

@@ -289,7 +289,7 @@ def test_stop_that_asks_no_broker_counts_against_none(asha) -> None:
 def test_stop_is_acknowledged_before_an_ended_session_is_opened_again(asha, monkeypatch) -> None:
     """The broker that hangs at its log-in must not hold the acknowledgement up."""
     from apps.brokers.port import SessionStatus
-    from apps.trading.gateway import stopping
+    from apps.trading.gateway import sessions
 
     seen: list[bool] = []
     with tenant_scope(asha.tenant_id):
@@ -301,7 +301,7 @@ def test_stop_is_acknowledged_before_an_ended_session_is_opened_again(asha, monk
             seen.append(acknowledgement(asha, stop) is not None)
             return SessionStatus.ALIVE
 
-    monkeypatch.setattr(stopping, "session_for", lambda facts: Session())
+    monkeypatch.setattr(sessions, "session_for", lambda facts: Session())
 
     assert stop_run(tenant_id=asha.tenant_id, stop_id=stop.pk) is True
     assert seen == [True]

@@ -11,6 +11,15 @@ from apps.engine.model.choices import Purpose, RunLevel
 
 ENTRY_PURPOSES = frozenset({Purpose.ENTRY, Purpose.SIP})
 
+# What each level still lets leave, in the words of the table of levels.
+_MAY_LEAVE = {
+    RunLevel.RUNNING: frozenset({"entries", "exits", "cancels"}),
+    RunLevel.PAUSE_ENTRIES: frozenset({"exits", "cancels"}),
+    RunLevel.STOP: frozenset({"cancels"}),
+    RunLevel.FLATTEN: frozenset({"flattening", "cancels"}),
+    RunLevel.REVOKE: frozenset(),
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScopeLevel:
@@ -47,6 +56,19 @@ def refusing_scope(
 def effective_level(scopes: Sequence[ScopeLevel]) -> RunLevel:
     """Return the level a person should read: the strictest of all scopes."""
     return max((scope.level for scope in scopes), default=RunLevel.RUNNING)
+
+
+def loosens(current: RunLevel, wanted: RunLevel) -> bool:
+    """Return whether `wanted` lets something leave that `current` holds back. From FLATTEN to STOP it does not."""
+    return not _MAY_LEAVE[wanted] <= _MAY_LEAVE[current]
+
+
+def needs_two_people(current: RunLevel, wanted: RunLevel) -> bool:
+    """Return whether a change above the tenants needs a second person: whatever is not plainly the safe direction.
+
+    Stopping is one person's press. Lifting a stop is not, nor is selling everybody's lots or ending their sessions.
+    """
+    return wanted >= RunLevel.FLATTEN or loosens(current, wanted)
 
 
 def _carried_epoch(scopes: Sequence[ScopeLevel], stop_id: str | None) -> int | None:

@@ -24,7 +24,7 @@ LONGEST_LINE = 200
 URGENT_WAIT_SECONDS = 5.0
 """How long an urgent job may stand in line before the log says so."""
 
-JobName = tuple[str, UUID]
+JobName = tuple[str, UUID | int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

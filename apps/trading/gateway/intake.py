@@ -1,4 +1,5 @@
-"""What comes in at the gateway and where it goes: orders and readings to one desk, stops to another.
+"""What comes in at the gateway and where it goes: orders and readings to one desk, stops to another, those above the
+tenants to a third.
 
 Wake-up calls come over Celery's queues and are only looked at there; the work is done in the slots of the desks. A
 thread of its own sweeps the list of due work every second, so that a gateway does its work without Redis and without
@@ -24,8 +25,9 @@ from apps.common.keys import tenant_key
 from apps.common.locks import LockHeldError, LockUnavailableError, RedisLock
 from apps.common.models import WorkItem
 from apps.trading import reconciler
-from apps.trading.gateway import execute, stopping
+from apps.trading.gateway import execute, platform_stopping, stopping
 from apps.trading.gateway.desk import Desk, Job
+from apps.trading.platform_selectors import platform_stops_waiting
 from apps.trading.sweep import order_needs, sweep
 
 log = logs.get(__name__)
@@ -36,11 +38,15 @@ KEPT_FOR_URGENT = 2
 STOP_SLOTS = 4
 """Stops at the same time. A drain waits for locks and processes, and only ending a session waits for a broker."""
 
+PLATFORM_STOP_SLOTS = 2
+"""Stops above the tenants at the same time. One goes through all accounts; it must not keep their own stops waiting."""
+
 SWEEP_SECONDS = 1.0
 
 CLOSE_SECONDS = 20.0
 """How long an ending gateway waits for what runs; the longest is a broker's answer."""
 
+_PLATFORM_STOP = "platform-stop"
 RECONCILE_LOCK_SECONDS = 5.0  # a killed reader must not keep others away for long; two readers at once are harmless
 
 
@@ -48,6 +54,7 @@ RECONCILE_LOCK_SECONDS = 5.0  # a killed reader must not keep others away for lo
 class _Gateway:
     orders: Desk
     stops: Desk
+    platform_stops: Desk
     ending: threading.Event
     sweeper: threading.Thread
 
@@ -64,6 +71,7 @@ def gateway_open() -> None:
     _Here.gateway = _Gateway(
         orders=Desk("order", slots=settings.ARUN_GATEWAY_SLOTS, kept_for_urgent=KEPT_FOR_URGENT),
         stops=Desk("stop", slots=STOP_SLOTS),
+        platform_stops=Desk(_PLATFORM_STOP, slots=PLATFORM_STOP_SLOTS),
         ending=ending,
         sweeper=threading.Thread(target=_sweep_until, args=(ending,), name="sweeper", daemon=True),
     )
@@ -78,10 +86,11 @@ def gateway_close() -> None:
         return
     atexit.unregister(gateway_close)
     gateway.ending.set()
-    for desk in (gateway.orders, gateway.stops):
+    desks = (gateway.platform_stops, gateway.stops, gateway.orders)
+    for desk in desks:
         desk.close()
     give_up_at = time.monotonic() + CLOSE_SECONDS
-    ended = [desk.wait(seconds=give_up_at - time.monotonic()) for desk in (gateway.stops, gateway.orders)]
+    ended = [desk.wait(seconds=give_up_at - time.monotonic()) for desk in desks]
     gateway.sweeper.join(max(0.0, give_up_at - time.monotonic()))
     if not all(ended):
         log.error("gateway_closed_too_early")
@@ -91,10 +100,17 @@ def _sweep_until(ending: threading.Event) -> None:
     while not ending.wait(SWEEP_SECONDS):
         try:
             close_old_connections()
-            sweep(take)
+            look_around()
         except Exception:
             log.exception("sweep_failed")  # the outermost loop; the next round comes in a second
     connections.close_all()
+
+
+def look_around() -> None:
+    """Take in what is due: stops above the tenants that wait for their answer, and then the list of due work."""
+    for stop_id in platform_stops_waiting():
+        platform_stop_take(stop_id)
+    sweep(take)
 
 
 def take(kind: WorkItem.Kind, tenant_id: UUID, object_id: UUID) -> None:
@@ -137,6 +153,12 @@ def stop_take(*, tenant_id: UUID, stop_id: UUID) -> None:
     _give(Job(name=("stop", stop_id), broker=broker, is_urgent=True, run=run))
 
 
+def platform_stop_take(stop_id: int) -> None:
+    """Take a stop above the tenants in."""
+    run = partial(platform_stopping.platform_stop_run, stop_id)
+    _give(Job(name=(_PLATFORM_STOP, stop_id), broker="", is_urgent=True, run=run))
+
+
 def _give_reading(tenant_id: UUID, connection_id: UUID, broker: str) -> None:
     run = partial(_read_books, tenant_id=tenant_id, connection_id=connection_id)
     _give(Job(name=("books", connection_id), broker=broker, is_urgent=False, run=run))
@@ -147,7 +169,8 @@ def _give(job: Job) -> None:
     if gateway is None:
         job.run()
     else:
-        (gateway.stops if job.name[0] == "stop" else gateway.orders).offer(job)
+        desks = {"stop": gateway.stops, _PLATFORM_STOP: gateway.platform_stops}
+        desks.get(job.name[0], gateway.orders).offer(job)
 
 
 def _read_books(*, tenant_id: UUID, connection_id: UUID) -> None:

@@ -7,20 +7,14 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 
-from apps.brokers.choices import SessionState
-from apps.brokers.errors import BrokerError
-from apps.brokers.models import BrokerConnection
-from apps.brokers.port import ConnectionFacts, SessionStatus
-from apps.brokers.registry import session_for
-from apps.brokers.selectors import facts_of
-from apps.brokers.services import connection_note_session
+from apps.brokers.port import ConnectionFacts
 from apps.common import clock
 from apps.common.db import database_now, tenant_scope
 from apps.common.models import WorkItem
 from apps.engine.model.choices import RunLevel
 from apps.trading import process
+from apps.trading.gateway.sessions import end_sessions, open_sessions, sessions_to_end, sessions_to_open
 from apps.trading.models import StopAcknowledgement, StopEscalation, StopRequest
-from apps.trading.selectors import bots_in_scope
 from apps.trading.services.stops import DrainResult, stop_drain, stop_escalate
 from apps.trading.services.work import work_schedule
 
@@ -39,14 +33,14 @@ def stop_run(*, tenant_id: UUID, stop_id: UUID) -> bool:
         stop: StopRequest = StopRequest.objects.get(pk=stop_id)
         level = RunLevel(stop.level)
         sessions = _sessions_of(stop)
-    if level is RunLevel.REVOKE and not _end_sessions(tenant_id, sessions):
+    if level is RunLevel.REVOKE and not end_sessions(tenant_id, sessions, message="Ended by you."):
         _escalate_when_late(tenant_id, stop_id, DrainResult(is_drained=False))
         return False
     if level < RunLevel.STOP:
-        _open_sessions(tenant_id, sessions)
+        open_sessions(tenant_id, sessions)
     result = _drain(tenant_id, stop_id)
     if level in {RunLevel.STOP, RunLevel.FLATTEN}:
-        _open_sessions(tenant_id, sessions)  # for the cancels and sales; the drain does not wait for a broker
+        open_sessions(tenant_id, sessions)  # for the cancels and sales; the drain does not wait for a broker
     if not result.is_drained:
         _escalate_when_late(tenant_id, stop_id, result)
     return result.is_drained
@@ -102,40 +96,4 @@ def _escalate_when_late(tenant_id: UUID, stop_id: UUID, result: DrainResult) -> 
 def _sessions_of(stop: StopRequest) -> list[ConnectionFacts]:
     if StopAcknowledgement.objects.filter(stop=stop).exists():
         return []
-    ids = bots_in_scope(stop.scope, stop.scope_id).values("connection_id")
-    connections = BrokerConnection.objects.filter(pk__in=ids)
-    if stop.level != RunLevel.REVOKE:
-        connections = connections.filter(session_state=SessionState.EXPIRED)
-    return [facts_of(connection) for connection in connections]
-
-
-def _end_sessions(tenant_id: UUID, sessions: list[ConnectionFacts]) -> bool:
-    """End the sessions at the broker: the one fence that it enforces itself. True when all are known to be over."""
-    for facts in sessions:
-        try:
-            status = session_for(facts).logout()
-        except BrokerError as error:
-            log.warning("session_not_ended", connection=str(facts.connection_id), code=error.code)
-            return False
-        if status is not SessionStatus.EXPIRED:
-            return False
-        _note_session(tenant_id, facts, SessionState.EXPIRED, "Ended by you.")
-    return True
-
-
-def _open_sessions(tenant_id: UUID, sessions: list[ConnectionFacts]) -> None:
-    """Log in again where the broker lets the platform do it; the readiness shows where it does not."""
-    for facts in sessions:
-        try:
-            status = session_for(facts).login()
-        except BrokerError as error:
-            log.warning("session_not_opened", connection=str(facts.connection_id), code=error.code)
-            continue
-        if status is SessionStatus.ALIVE:
-            _note_session(tenant_id, facts, SessionState.ALIVE, "")
-
-
-def _note_session(tenant_id: UUID, facts: ConnectionFacts, state: SessionState, message: str) -> None:
-    with tenant_scope(tenant_id):
-        connection_note_session(connection_id=facts.connection_id, state=state, message=message)
-        work_schedule(WorkItem.Kind.RECONCILE, facts.connection_id)
+    return sessions_to_end(stop) if stop.level == RunLevel.REVOKE else sessions_to_open(stop)

@@ -1,5 +1,5 @@
 """Celery finds the tasks of this app here."""
 
-from apps.trading.tasks import cycles, orders
+from apps.trading.tasks import cycles, orders, platform
 
-__all__ = ["cycles", "orders"]
+__all__ = ["cycles", "orders", "platform"]
