@@ -938,3 +938,35 @@ class OutsideTrade(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.quantity}"
+
+
+class EquityPoint(TenantModel):
+    """What an account was worth at one moment, in rupees. Thinned with age; a moment without all prices has no row."""
+
+    connection = TenantForeignKey("brokers.BrokerConnection", related_name="equity_points")
+    at = models.DateTimeField(help_text="Business time.")
+    cash = money(help_text="Deployable rupees by the broker.")
+    positions_value = money(help_text="The bots' open lots at their last prices.")
+    realized_pnl = money(help_text="Of all lots so far, after the charges of the shares sold.")
+    unrealized_pnl = money(help_text="Of the open lots, after the charges of buying them.")
+    brought_pnl = money(default=Decimal(0), help_text="What adopted shares had gained before they came: no gain here.")
+    charges = money(help_text="Of all fills so far.")
+    bots = models.JSONField(default=dict, help_text="Gain or loss so far by bot id, as text.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "connection", "at"], name="equity_point_once")]
+        indexes = [models.Index(fields=["tenant", "connection", "-at"], name="equity_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.equity} at {self.at}"
+
+    @property
+    def equity(self) -> Decimal:
+        equity: Decimal = self.cash + self.positions_value
+        return equity
+
+    @property
+    def pnl(self) -> Decimal:
+        """Return the gain or loss so far: deposits, withdrawals and adopted shares are none."""
+        pnl: Decimal = self.realized_pnl + self.unrealized_pnl - self.brought_pnl
+        return pnl

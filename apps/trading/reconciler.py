@@ -24,6 +24,7 @@ from apps.common.errors import ArunError
 from apps.common.models import WorkItem
 from apps.engine.errors import EngineError
 from apps.engine.model.choices import OrderState, Purpose
+from apps.trading.equity import equity_take
 from apps.trading.models import BookRead
 from apps.trading.selectors import live_orders
 from apps.trading.services.reconcile import Books, books_apply, books_failed
@@ -83,6 +84,7 @@ def connection_reconcile(*, tenant_id: UUID, connection_id: UUID, make_reads: Re
         log.exception("books_not_applied", connection=str(connection_id))
         unusable = BrokerPayloadError("books", expected="books that fit our records", got=type(error).__name__)
         return _note_failure(tenant_id, connection_id, beginning.started_at, unusable)
+    equity_take(tenant_id=tenant_id, connection_id=connection_id)
     return Reconciled(complete=books.orders.complete and books.trades.complete)
 
 
