@@ -119,14 +119,22 @@ def session_opened_at(exchange: str, on: date, session_class: str = SessionClass
 
 
 def sessions_between(
-    exchange: str, since: datetime, until: datetime, session_class: str = SessionClass.CASH_ONLY
+    exchange: str,
+    since: datetime,
+    until: datetime,
+    session_class: str = SessionClass.CASH_ONLY,
+    *,
+    whole_days: bool = False,
 ) -> tuple[Session, ...] | None:
-    """Return the continuous sessions that overlap [since, until), in order; None where trading never pauses."""
+    """Return the continuous sessions that overlap [since, until), in order; None where trading never pauses.
+
+    `whole_days` joins what a date with an interruption has into one, as its daily candle does.
+    """
     if _known(exchange) in ALWAYS_OPEN:
         return None
     first, last = trading_date(exchange, since), trading_date(exchange, until)
     days = (first + timedelta(days=offset) for offset in range((last - first).days + 1))
-    found = (session for on in days for session in _sessions_on(exchange, on, session_class))
+    found = (session for on in days for session in _sessions_on(exchange, on, session_class, whole_days))
     return tuple(session for session in found if session.closes_at > since and session.opens_at < until)
 
 
@@ -139,7 +147,7 @@ def next_candle(
     """Return the first candle that closes strictly after a moment; None if the calendar knows of none."""
     if _known(exchange) in ALWAYS_OPEN:
         return _unbroken(timeframe, int(after.timestamp()) // timeframe.seconds)
-    for session in _sessions_from(exchange, after, session_class):
+    for session in _sessions_from(exchange, after, session_class, timeframe is Timeframe.D1):
         if session.closes_at > after:
             index = 0 if after < session.opens_at else int((after - session.opens_at).total_seconds())
             return _in_session(session, timeframe, index // timeframe.seconds)
@@ -154,7 +162,8 @@ def last_candle(
         return _unbroken(timeframe, int(at.timestamp()) // timeframe.seconds - 1)
     today = trading_date(exchange, at)
     for offset in range(_LOOK_AHEAD_DAYS):
-        for session in reversed(_sessions_on(exchange, today - timedelta(days=offset), session_class)):
+        on = today - timedelta(days=offset)
+        for session in reversed(_sessions_on(exchange, on, session_class, timeframe is Timeframe.D1)):
             candle = _last_in_session(session, timeframe, at)
             if candle is not None:
                 return candle
@@ -170,7 +179,7 @@ def candles_ago(
     today, left = trading_date(exchange, at), count
     for offset in range(_days_for(timeframe, count)):
         on = today - timedelta(days=offset)
-        for session in reversed(_sessions_on(exchange, on, session_class)):
+        for session in reversed(_sessions_on(exchange, on, session_class, timeframe is Timeframe.D1)):
             left -= _candles_in(session, timeframe, at)
             if left <= 0:
                 return session.opens_at
@@ -296,19 +305,22 @@ def _closed_name(day: MarketDay) -> str:
     return f"{day.name}: hours not confirmed" if day.kind == DayKind.UNCONFIRMED else day.name
 
 
-def _sessions_on(exchange: str, on: date, session_class: str) -> list[Session]:
+def _sessions_on(exchange: str, on: date, session_class: str, whole_days: bool = False) -> list[Session]:
     spans = trading_day(exchange, on, session_class).spans
-    return [
+    sessions = [
         Session(opens_at=span.opens_at, closes_at=span.closes_at)
         for span in spans
         if span.phase is MarketPhase.CONTINUOUS
     ]
+    if whole_days and len(sessions) > 1:
+        return [Session(opens_at=sessions[0].opens_at, closes_at=sessions[-1].closes_at)]
+    return sessions
 
 
-def _sessions_from(exchange: str, at: datetime, session_class: str) -> Iterator[Session]:
+def _sessions_from(exchange: str, at: datetime, session_class: str, whole_days: bool = False) -> Iterator[Session]:
     today = trading_date(exchange, at)
     for offset in range(_LOOK_AHEAD_DAYS):
-        yield from _sessions_on(exchange, today + timedelta(days=offset), session_class)
+        yield from _sessions_on(exchange, today + timedelta(days=offset), session_class, whole_days)
 
 
 def _known(exchange: str) -> Exchange:

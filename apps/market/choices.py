@@ -65,3 +65,26 @@ class TermKind(models.TextChoices):
 
 TRADE_TO_TRADE_SERIES = frozenset({"BE", "BZ", "BT", "ST", "SZ", "T", "TS", "Z"})
 """Series in which every trade must be delivered: NSE's BE, BZ, BT, ST and SZ; BSE's groups T, TS and Z."""
+
+
+class ChangeKind(models.TextChoices):
+    """What was brought into the market's tables by a person or a file."""
+
+    CALENDAR = "calendar", "Calendar"
+    INSTRUMENTS = "instruments", "Instruments"
+    INDEX = "index", "Index membership"
+    RENAMES = "renames", "Renames"
+    RECORDING = "recording", "Recorded prices"
+
+
+class BarFault(models.TextChoices):
+    """Why a bar was not believed."""
+
+    PRICE = "price", "A price that is not a positive number"
+    SHAPE = "shape", "High, low, open and close contradict each other"
+    VOLUME = "volume", "A volume below zero"
+    WICK = "wick", "A high or low that no band allows"
+    JUMP = "jump", "A step that no band allows"
+    OFF_GRID = "off_grid", "A stamp that is no bar's"
+    DUPLICATE = "duplicate", "A second bar with other prices at the same time"
+    MISLABELLED = "mislabelled", "Stamps at the other end of the bars than the feed declares"

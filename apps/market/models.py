@@ -8,6 +8,8 @@ from apps.common.ids import uuid7
 from apps.engine.model.choices import ChargeClass, MarketPhase, Timeframe
 from apps.market.choices import (
     TRADE_TO_TRADE_SERIES,
+    BarFault,
+    ChangeKind,
     DayKind,
     Exchange,
     FeedId,
@@ -160,7 +162,9 @@ class InstrumentTerm(models.Model):
 class Candle(models.Model):
     """One completed bar of one feed, stored once for all tenants. `opened_at` is the bar's start."""
 
-    feed = models.CharField(max_length=16, choices=FeedId)
+    feed = models.CharField(
+        max_length=80, help_text="A platform feed's name, or that of one connection: no other tenant reads it."
+    )
     instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, related_name="candles", db_index=False)
     timeframe = models.CharField(max_length=4, choices=[(item.value, item.value) for item in Timeframe])
     opened_at = models.DateTimeField()
@@ -178,6 +182,80 @@ class Candle(models.Model):
 
     def __str__(self) -> str:
         return f"{self.instrument_id} {self.timeframe} {self.opened_at:%Y-%m-%d %H:%M:%S}"
+
+
+class QuarantinedCandle(models.Model):
+    """A bar that a feed gave and that was not believed. It is kept to be looked at and feeds nothing."""
+
+    feed = models.CharField(max_length=80)
+    instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, related_name="+", db_index=False)
+    timeframe = models.CharField(max_length=4)
+    stamp = models.DateTimeField(help_text="As the feed wrote it.")
+    fault = models.CharField(max_length=16, choices=BarFault)
+    row = models.CharField(max_length=160, help_text="Open, high, low, close and volume as they came.")
+    times = models.PositiveIntegerField(default=1)
+    first_seen_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["feed", "instrument", "timeframe", "stamp", "fault"], name="quarantine_once"
+            )
+        ]
+        indexes = [models.Index(fields=["last_seen_at"], name="quarantine_by_age")]
+
+    def __str__(self) -> str:
+        return f"{self.instrument_id} {self.stamp:%Y-%m-%d %H:%M:%S}: {self.fault}"
+
+
+class Recording(models.Model):
+    """Prices of the past that are played again on later trading dates. The newest one of an instrument counts."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    instrument = models.ForeignKey(Instrument, on_delete=models.CASCADE, related_name="recordings")
+    timeframe = models.CharField(max_length=4, choices=[(item.value, item.value) for item in Timeframe])
+    label = models.CharField(max_length=120, help_text="What the prices are, as people read it.")
+    recorded_from = models.DateField()
+    recorded_to = models.DateField()
+    played_from = models.DateField(help_text="Trading date on which the first recorded one is played.")
+    played_to = models.DateField()
+    starts_on = models.DateField(
+        help_text="Trading date from which the recording is played; what lies before is history."
+    )
+    bars = models.PositiveIntegerField()
+    is_active = models.BooleanField(default=True)
+    loaded_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["instrument"], condition=models.Q(is_active=True), name="recording_one_active"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class RecordedBar(models.Model):
+    """One bar of a recording: when it is played, and when it was recorded."""
+
+    recording = models.ForeignKey(Recording, on_delete=models.CASCADE, related_name="+", db_index=False)
+    opened_at = models.DateTimeField()
+    closed_at = models.DateTimeField()
+    recorded_at = models.DateTimeField(help_text="The start of the bar when it happened.")
+    open = _prices()
+    high = _prices()
+    low = _prices()
+    close = _prices()
+    volume = models.BigIntegerField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["recording", "opened_at"], name="recorded_bar_once")]
+
+    def __str__(self) -> str:
+        return f"{self.recording_id} {self.opened_at:%Y-%m-%d %H:%M:%S}"
 
 
 class MarketSession(models.Model):
@@ -218,3 +296,35 @@ class MarketDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.exchange} {self.on} {self.name}"
+
+
+class MarketChange(models.Model):
+    """What a person or a file brought into these tables, with its counts. Append-only: the market's audit log."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    kind = models.CharField(max_length=16, choices=ChangeKind)
+    actor = models.CharField(max_length=80)
+    subject = models.CharField(max_length=120, help_text="The file's name, or what was changed.")
+    content_hash = models.CharField(max_length=64, help_text="SHA-256 of the file or of the entry.")
+    counts = models.JSONField()
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["-at"], name="market_change_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.subject}"
+
+
+class RejectedRow(models.Model):
+    """A row of a file that was left out, and why. Append-only."""
+
+    change = models.ForeignKey(MarketChange, on_delete=models.PROTECT, related_name="rejected")
+    line = models.PositiveIntegerField(help_text="Line of the file; the header is line 1.")
+    field = models.CharField(max_length=40)
+    expected = models.CharField(max_length=200)
+    got = models.CharField(max_length=200)
+    text = models.CharField(max_length=500, help_text="The row as it came.")
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.field}"

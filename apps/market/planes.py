@@ -95,7 +95,9 @@ def _computed(
     for instrument in instruments:
         hours = (instrument.exchange, instrument.session_class)
         if hours not in sessions:
-            sessions[hours] = sessions_between(instrument.exchange, since, now, instrument.session_class)
+            sessions[hours] = sessions_between(
+                instrument.exchange, since, now, instrument.session_class, whole_days=timeframe is Timeframe.D1
+            )
         series = stored.get(instrument.pk, _series((), ()))
         readings[instrument.pk] = _read(series, timeframe, period, now, sessions[hours], window)
     return readings

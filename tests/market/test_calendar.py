@@ -1,10 +1,17 @@
 """The calendar's answers; dates and hours are those of the exchanges' circulars, not of the code."""
 
+import csv
+import gzip
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
 
+from apps.common.errors import InvalidInputError
+from apps.common.models import PlatformAuditEntry
 from apps.engine.model.choices import MarketPhase, Timeframe
 from apps.market.calendar import (
     CandleSpan,
@@ -21,8 +28,12 @@ from apps.market.calendar import (
 )
 from apps.market.choices import SessionClass
 from apps.market.models import MarketDay, MarketSession
+from apps.market.seeding import seed
+from apps.market.services.calendar import calendar_file_load, calendar_years_ensure
+from tests.kit.clock import FakeClock
 
 IST = ZoneInfo("Asia/Kolkata")
+DAILY = settings.BASE_DIR.parent / "shared" / "data" / "NSE_SBIN_1d_2020-10-01_2025-09-30.csv.gz"
 CASH, DERIVATIVES = SessionClass.CASH_ONLY, SessionClass.WITH_DERIVATIVES
 
 
@@ -53,7 +64,11 @@ def ist(text: str) -> datetime:
         ("2026-12-25T10:00:00", CASH, MarketPhase.CLOSED),
         ("2026-02-01T10:00:00", CASH, MarketPhase.CONTINUOUS),  # the Budget Sunday
         ("2025-10-21T10:00:00", CASH, MarketPhase.CLOSED),
+        ("2025-02-01T10:00:00", CASH, MarketPhase.CONTINUOUS),  # the Budget Saturday
+        ("2025-02-01T15:45:00", DERIVATIVES, MarketPhase.POST_CLOSE),
+        ("2025-10-21T13:30:00", CASH, MarketPhase.PRE_OPEN),
         ("2025-10-21T13:45:00", CASH, MarketPhase.CONTINUOUS),  # Muhurat
+        ("2025-10-21T14:55:00", CASH, MarketPhase.POST_CLOSE),
         ("2025-10-21T14:45:00", CASH, MarketPhase.CLOSED),
         ("2026-11-08T18:30:00", CASH, MarketPhase.CLOSED),  # Muhurat without confirmed hours
         ("2026-11-21T10:00:00", CASH, MarketPhase.CLOSED),  # Saturday
@@ -235,3 +250,193 @@ def test_calendar_asks_the_database_once_a_month(
         phase_at("NSE", ist("2026-11-17T10:00:00"))
         closed_reason("NSE", ist("2026-11-21T10:00:00"))
     assert MarketDay.objects.filter(exchange="NSE").count() == 40
+
+
+# --- years of the past, and interrupted days --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def past(seeded: None) -> None:
+    assert calendar_years_ensure({2016, 2017, 2019, 2020, 2021, 2023, 2024}) == set()
+
+
+@pytest.mark.parametrize(
+    ("exchange", "at", "phase"),
+    [
+        # The outage: NSE stood still from 11:40 to 15:45, and both exchanges went on until 17:00.
+        ("NSE", "2021-02-24T11:39:59", MarketPhase.CONTINUOUS),
+        ("NSE", "2021-02-24T11:40:00", MarketPhase.CLOSED),
+        ("NSE", "2021-02-24T15:31:00", MarketPhase.PRE_OPEN),
+        ("NSE", "2021-02-24T15:45:00", MarketPhase.CONTINUOUS),
+        ("NSE", "2021-02-24T16:59:59", MarketPhase.CONTINUOUS),
+        ("NSE", "2021-02-24T17:00:00", MarketPhase.CLOSED),
+        ("BSE", "2021-02-24T12:00:00", MarketPhase.CONTINUOUS),
+        ("NSE", "2021-11-04T10:00:00", MarketPhase.CLOSED),  # Muhurat only
+        ("NSE", "2021-11-04T18:08:00", MarketPhase.CLOSED),
+        ("NSE", "2021-11-04T18:15:00", MarketPhase.CONTINUOUS),
+        ("NSE", "2021-11-04T19:15:00", MarketPhase.CLOSED),
+        ("NSE", "2020-11-14T18:30:00", MarketPhase.CONTINUOUS),  # Muhurat on a Saturday
+        ("NSE", "2023-11-12T18:30:00", MarketPhase.CONTINUOUS),  # on a Sunday
+        ("NSE", "2024-01-20T12:00:00", MarketPhase.CONTINUOUS),
+        ("NSE", "2024-01-22T12:00:00", MarketPhase.CLOSED),
+        ("NSE", "2024-03-02T10:30:00", MarketPhase.CLOSED),  # between the drill's two sessions
+        ("NSE", "2024-03-02T11:30:00", MarketPhase.CONTINUOUS),
+        ("NSE", "2024-05-18T11:40:00", MarketPhase.CLOSED),
+        ("NSE", "2024-05-18T11:45:00", MarketPhase.CONTINUOUS),
+        ("NSE", "2017-10-02T10:00:00", MarketPhase.CLOSED),
+        ("NSE", "2017-10-19T18:45:00", MarketPhase.CLOSED),  # Muhurat without confirmed hours
+        ("NSE", "2018-01-02T10:00:00", MarketPhase.CLOSED),  # a year that was not asked for
+    ],
+)
+def test_days_of_the_past(past: None, exchange: str, at: str, phase: MarketPhase) -> None:
+    assert phase_at(exchange, ist(at)) is phase
+
+
+def test_daily_candle_of_an_interrupted_day_is_one(past: None) -> None:
+    whole = sessions_between("NSE", ist("2021-02-24T00:00:00"), ist("2021-02-25T00:00:00"), whole_days=True)
+    parts = sessions_between("NSE", ist("2021-02-24T00:00:00"), ist("2021-02-25T00:00:00"))
+    candle = last_candle("NSE", Timeframe.D1, ist("2021-02-24T20:00:00"))
+
+    assert whole is not None
+    assert parts is not None
+    assert [(session.opens_at, session.closes_at) for session in whole] == [
+        (ist("2021-02-24T09:15:00"), ist("2021-02-24T17:00:00"))
+    ]
+    assert len(parts) == 2
+    assert candle == CandleSpan(opened_at=ist("2021-02-24T09:15:00"), closed_at=ist("2021-02-24T17:00:00"))
+    assert last_candle("NSE", Timeframe.D1, ist("2021-02-24T12:00:00")) == CandleSpan(
+        opened_at=ist("2021-02-23T09:15:00"), closed_at=ist("2021-02-23T15:30:00")
+    )
+
+
+def test_candle_before_a_halt_is_cut_short(past: None) -> None:
+    candle = last_candle("NSE", Timeframe.M15, ist("2021-02-24T12:00:00"))
+
+    assert candle == CandleSpan(opened_at=ist("2021-02-24T11:30:00"), closed_at=ist("2021-02-24T11:40:00"))
+    assert next_candle("NSE", Timeframe.M15, ist("2021-02-24T12:00:00")) == CandleSpan(
+        opened_at=ist("2021-02-24T15:45:00"), closed_at=ist("2021-02-24T16:00:00")
+    )
+
+
+def test_calendar_agrees_with_the_days_on_which_daily_prices_exist(seeded: None) -> None:
+    if not DAILY.exists():
+        pytest.skip(f"no file {DAILY.name} beside the project")
+    with gzip.open(DAILY, "rt") as file:
+        traded = {date.fromisoformat(row["timestamp"][:10]) for row in csv.DictReader(file)}
+    calendar_years_ensure(set(range(2020, 2025)))
+    first, last = min(traded), max(traded)
+
+    known = set(
+        MarketSession.objects.filter(exchange="NSE", phase="CONTINUOUS", on__range=(first, last)).values_list(
+            "on", flat=True
+        )
+    )
+
+    assert known == traded
+
+
+# --- the edge of a year and of a day ----------------------------------------------------------------------------------
+
+
+def test_year_ends_at_midnight_in_india(seeded: None) -> None:
+    last_second = datetime(2026, 12, 31, 18, 29, 59, tzinfo=UTC)
+
+    assert trading_date("NSE", last_second) == date(2026, 12, 31)
+    assert trading_date("NSE", last_second + timedelta(seconds=1)) == date(2027, 1, 1)
+    assert closed_reason("NSE", last_second) == "outside trading hours"
+    assert closed_reason("NSE", last_second + timedelta(seconds=1)) == "no calendar data"
+    assert last_candle("NSE", Timeframe.D1, ist("2027-01-01T08:00:00")) == CandleSpan(
+        opened_at=ist("2026-12-31T09:15:00"), closed_at=ist("2026-12-31T15:30:00")
+    )
+
+
+@pytest.mark.parametrize("on", ["2025-03-31", "2026-03-30", "2026-10-26", "2026-11-02", "2026-06-22"])
+def test_india_keeps_one_offset_all_year(seeded: None, on: str) -> None:
+    opened = session_opened_at("NSE", date.fromisoformat(on))
+    if opened is None:
+        assert on == "2025-03-31"  # a holiday
+        return
+
+    assert opened == datetime.fromisoformat(f"{on}T03:45:00").replace(tzinfo=UTC)
+
+
+# --- what people enter ------------------------------------------------------------------------------------------------
+
+YEAR_2027 = """on,kind,name,exchange,pre_opens,pre_closes,opens,closes,post_opens,post_closes
+2027-01-26,holiday,Republic Day,,,,,,,
+2027-10-29,special,Muhurat session,,17:45,18:00,18:00,19:00,,
+"""
+
+
+def test_next_years_list_is_loaded_and_ends_the_warning(seeded: None, tmp_path: Path) -> None:
+    path = tmp_path / "2027.csv"
+    path.write_text(YEAR_2027)
+    assert calendar_warnings(ist("2026-12-20T10:00:00")) != ()
+
+    change = calendar_file_load(path, actor="staff:tester")
+
+    assert change.counts == {"rows": 2, "bad": 0, "years": [2027]}
+    assert calendar_warnings(ist("2026-12-20T10:00:00")) == ()
+    assert phase_at("NSE", ist("2027-01-25T15:20:00"), DERIVATIVES) is MarketPhase.CONTINUOUS
+    assert phase_at("NSE", ist("2027-01-25T15:35:00"), DERIVATIVES) is MarketPhase.CLOSING_AUCTION
+    assert closed_reason("BSE", ist("2027-01-26T10:00:00")) == "Republic Day"
+    assert phase_at("NSE", ist("2027-10-29T18:30:00")) is MarketPhase.CONTINUOUS
+    assert PlatformAuditEntry.objects.get(action="market.calendar").actor == "staff:tester"
+
+    seed()
+    assert phase_at("NSE", ist("2027-10-29T18:30:00")) is MarketPhase.CONTINUOUS
+
+
+@pytest.mark.parametrize(
+    ("row", "field"),
+    [
+        ("2027-13-01,holiday,Nothing,,,,,,,", "on"),
+        ("2027-01-26,closed,Republic Day,,,,,,,", "kind"),
+        ("2027-01-26,holiday,,,,,,,,", "name"),
+        ("2027-01-26,holiday,Republic Day,NYSE,,,,,,", "exchange"),
+        ("2027-01-26,holiday,Republic Day,,,,09:15,15:30,,", "opens"),
+        ("2027-01-26,special,Session,,,,,,,", "opens"),
+        ("2027-01-26,special,Session,,,,19:00,18:00,,", "closes"),
+        ("2027-01-26,special,Session,,18:30,18:40,18:15,19:15,,", "closes"),
+        ("2027-01-26,special,Session,,,,half past six,19:15,,", "opens"),
+    ],
+)
+def test_list_with_a_faulty_row_changes_nothing(seeded: None, tmp_path: Path, row: str, field: str) -> None:
+    path = tmp_path / "2027.csv"
+    path.write_text(YEAR_2027 + row + "\n")
+
+    change = calendar_file_load(path, actor="staff:tester")
+
+    assert [(fault.line, fault.field) for fault in change.rejected.all()] == [(4, field)]
+    assert not MarketSession.objects.filter(on__year=2027).exists()
+
+
+def test_file_without_its_columns_is_refused(seeded: None, tmp_path: Path) -> None:
+    path = tmp_path / "2027.csv"
+    path.write_text("date,name\n2027-01-26,Republic Day\n")
+
+    with pytest.raises(InvalidInputError, match="columns"):
+        calendar_file_load(path, actor="staff:tester")
+
+
+def test_command_enters_the_hours_of_a_session(seeded: None, capsys: pytest.CaptureFixture[str]) -> None:
+    call_command(
+        "calendar", "day", "NSE", "2026-11-08", "special", "Muhurat", "--opens=18:15", "--closes=19:15", "--by=a"
+    )
+
+    assert phase_at("NSE", ist("2026-11-08T18:30:00"), DERIVATIVES) is MarketPhase.CONTINUOUS
+    assert phase_at("BSE", ist("2026-11-08T18:30:00")) is MarketPhase.CLOSED
+    seed()
+    assert phase_at("NSE", ist("2026-11-08T18:30:00")) is MarketPhase.CONTINUOUS
+    with pytest.raises(CommandError, match="opens"):
+        call_command("calendar", "day", "NSE", "2026-11-08", "special", "Muhurat", "--by=a")
+    with pytest.raises(CommandError, match="1999"):
+        call_command("calendar", "years", "1999")
+
+
+def test_command_says_what_is_missing(seeded: None, clock: FakeClock, capsys: pytest.CaptureFixture[str]) -> None:
+    clock.set(ist("2026-11-23T10:00:00"))
+
+    call_command("calendar", "check")
+
+    assert "NSE 2027-01-01: no calendar data for 2027" in capsys.readouterr().out

@@ -40,8 +40,8 @@ def test_seed_repeated_changes_nothing(seeded: None) -> None:
 def test_seed_counts_the_trading_days_of_2025(seeded: None) -> None:
     days = MarketSession.objects.filter(exchange="NSE", on__year=2025, phase="CONTINUOUS", session_class="cash")
 
-    # 261 weekdays less 14 holidays on weekdays, one of which (21 October) had the Muhurat session.
-    assert days.values("on").distinct().count() == 248
+    # 261 weekdays less 14 holidays on weekdays, of which 21 October had the Muhurat session; and the Budget Saturday.
+    assert days.values("on").distinct().count() == 249
 
 
 def test_seed_keeps_what_staff_entered(seeded: None) -> None:
