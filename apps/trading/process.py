@@ -1,15 +1,37 @@
-"""Who this gateway process is, and whether another one that held a permit still lives."""
+"""Who this gateway process is, which permits it may still use, and whether another one that held a permit still lives.
+
+For a stop a permit is over when its holder cannot hand its bytes over any more. Of itself a process knows that, and of
+a dead one of this host everybody does. A living one has to have gone on (`Rounds`): its sender reads the permit's
+deadline last before it hands over, so in a process that ran for a while after the deadline and the longest pause it has
+sent or refused. That it lives is not enough: it may have been held until a moment ago, with its last look behind it.
+"""
 
 import os
 import signal
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from uuid import UUID
+
+from apps.common import heartbeats
+from apps.common.db import database_now
 
 _START_TIME_FIELD = 19  # field 22 of /proc/<pid>/stat, counted after the name, which may hold blanks
 _STATE_FIELD = 0
 _KILL_WAIT_SECONDS = 2.0
+
+GOING_ON = "sweeper"
+"""The component under which a process tells that it goes on; the instance is its identity."""
+
+LONGEST_ROUND_SECONDS = 3.0
+"""Between two rounds: after a longer time nobody knows whether the process was held in between."""
+
+PermitKey = tuple[UUID, UUID | None, int]
+"""Order, command and fence: what a permit is given for, known before it is given."""
 
 
 class Fate(StrEnum):
@@ -68,6 +90,55 @@ def end(recorded: str) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+# --- permits of this process ------------------------------------------------------------------------------------------
+
+_usable: set[PermitKey] = set()
+
+
+@contextmanager
+def permit_at_hand(intent_id: UUID, command_id: UUID | None, fence: int) -> Iterator[None]:
+    """Say that this process may use the permit of a claim until the block ends, or `permit_used` is called."""
+    key = (intent_id, command_id, fence)
+    _usable.add(key)
+    try:
+        yield
+    finally:
+        _usable.discard(key)
+
+
+def permit_used(intent_id: UUID, command_id: UUID | None, fence: int) -> None:
+    """Say that the bytes are handed over, or never will be."""
+    _usable.discard((intent_id, command_id, fence))
+
+
+def permit_is_at_hand(intent_id: UUID, command_id: UUID | None, fence: int) -> bool:
+    """Return whether a thread of this process may still hand the bytes of this permit over."""
+    return (intent_id, command_id, fence) in _usable
+
+
+# --- going on ---------------------------------------------------------------------------------------------------------
+
+
+class Rounds:
+    """Tells of a thread's rounds that this process goes on."""
+
+    def __init__(self) -> None:
+        self._before: tuple[float, datetime] | None = None
+
+    def tell(self) -> None:
+        """Write down the moment of the round before: since then, and for the time of a round, this process ran."""
+        now = (time.monotonic(), database_now())
+        before, self._before = self._before, now
+        if before is not None and now[0] - before[0] < LONGEST_ROUND_SECONDS:
+            heartbeats.beat(GOING_ON, instance=identity(), at=before[1])
+
+
+def went_on_after(recorded: str, moment: datetime) -> bool:
+    """Return whether a process has run on for a round that began after a moment of the database's clock."""
+    seen_at = heartbeats.last_seen(GOING_ON, recorded)
+    return seen_at is not None and seen_at > moment
 
 
 def _parts(recorded: str) -> tuple[str, int, str]:

@@ -5,6 +5,7 @@ intent has at most one placing attempt that may have left.
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -37,7 +38,7 @@ from apps.trading.errors import OrderMovedError, PermitDeniedError
 from apps.trading.gateway.permit import Permit, Sellable, permit_command, permit_order
 from apps.trading.gateway.send import DatabaseAwayError, Sending, answer_record, keep_trying, send
 from apps.trading.models import ClockTimestamp, OrderAttempt, OrderCommand, OrderEvent, OrderIntent
-from apps.trading.process import Fate, fate
+from apps.trading.process import Fate, fate, permit_at_hand
 from apps.trading.services.intents import commands_end, intent_claim, intent_move, intent_note, intent_release
 from apps.trading.services.protective import protection_stand_down
 from apps.trading.services.work import work_schedule
@@ -85,57 +86,62 @@ def order_execute(*, tenant_id: UUID, intent_id: UUID, make_broker: BrokerMaker 
             return _declare_unknown(intent)
         facts = facts_of(intent.connection)
     crash.here("order.claimed")
-    broker = make_broker(facts)
+    with permit_at_hand(intent.pk, None, intent.fence):
+        sent = _permit_and_send(intent, make_broker(facts))
+    if sent is None:
+        return OrderState(intent.state)
+    crash.here("order.answered")
+    return keep_trying(lambda: _write_order_down(*sent))
+
+
+def command_execute(*, tenant_id: UUID, command_id: UUID, make_broker: BrokerMaker = broker_of) -> str | None:
+    """Send one cancel or modification. Returns the state it is left in, or None when there was nothing to do."""
+    with ExitStack() as at_hand:
+        with tenant_scope(tenant_id):
+            command = _command_claim(command_id)
+            if command is None:
+                return None
+            if command.state == OrderCommand.State.SENDING:
+                return _declare_command_unknown(command)
+            facts = facts_of(command.intent.connection)
+            at_hand.enter_context(permit_at_hand(command.intent_id, command.pk, command.fence))
+            try:
+                permit = permit_command(command)
+            except PermitDeniedError as denied:
+                state = OrderCommand.State.DEAD if denied.is_final else OrderCommand.State.NEW
+                return _command_move(command, state, denied.message)
+            _command_move(command, OrderCommand.State.SENDING, "", keep_lease=True)
+        broker = make_broker(facts)
+        sending = Sending(
+            tenant_id=tenant_id,
+            intent_id=command.intent_id,
+            command_id=command.pk,
+            permit=permit,
+            request=_command_request(command),
+            answer_seconds=min(broker.capabilities.answer_seconds, settings.ARUN_ANSWER_DEADLINE_SECONDS),
+        )
+        result = send(sending, broker.writes)
+    return keep_trying(lambda: _write_command_down(sending, result))
+
+
+# --- placing ----------------------------------------------------------------------------------------------------------
+
+
+def _permit_and_send(intent: OrderIntent, broker: Broker) -> tuple[Sending, WriteResult] | None:
     sellable = _fresh_sellable(intent, broker) if intent.side == Side.SELL else None
     permit = _permit(intent, sellable, broker.capabilities)
     if permit is None:
-        return OrderState(intent.state)
+        return None
     crash.here("order.permitted")
     sending = Sending(
-        tenant_id=tenant_id,
+        tenant_id=intent.tenant_id,
         intent_id=intent.pk,
         command_id=None,
         permit=permit,
         request=_place_request(intent, broker.capabilities),
         answer_seconds=min(broker.capabilities.answer_seconds, settings.ARUN_ANSWER_DEADLINE_SECONDS),
     )
-    result = send(sending, broker.writes)
-    crash.here("order.answered")
-    return keep_trying(lambda: _write_order_down(sending, result))
-
-
-def command_execute(*, tenant_id: UUID, command_id: UUID, make_broker: BrokerMaker = broker_of) -> str | None:
-    """Send one cancel or modification. Returns the state it is left in, or None when there was nothing to do."""
-    with tenant_scope(tenant_id):
-        command = _command_claim(command_id)
-        if command is None:
-            return None
-        if command.state == OrderCommand.State.SENDING:
-            OrderAttempt.objects.filter(command=command, outcome=OrderAttempt.Outcome.OPEN).update(
-                outcome=OrderAttempt.Outcome.UNKNOWN
-            )
-            return _command_move(command, OrderCommand.State.UNKNOWN, "its sender was lost")
-        facts = facts_of(command.intent.connection)
-        try:
-            permit = permit_command(command)
-        except PermitDeniedError as denied:
-            state = OrderCommand.State.DEAD if denied.is_final else OrderCommand.State.NEW
-            return _command_move(command, state, denied.message)
-        _command_move(command, OrderCommand.State.SENDING, "", keep_lease=True)
-    broker = make_broker(facts)
-    sending = Sending(
-        tenant_id=tenant_id,
-        intent_id=command.intent_id,
-        command_id=command.pk,
-        permit=permit,
-        request=_command_request(command),
-        answer_seconds=min(broker.capabilities.answer_seconds, settings.ARUN_ANSWER_DEADLINE_SECONDS),
-    )
-    result = send(sending, broker.writes)
-    return keep_trying(lambda: _write_command_down(sending, result))
-
-
-# --- placing ----------------------------------------------------------------------------------------------------------
+    return sending, send(sending, broker.writes)
 
 
 def _declare_unknown(intent: OrderIntent) -> OrderState:
@@ -341,6 +347,13 @@ def _command_claim(command_id: UUID) -> OrderCommand | None:
         "intent__bot__connection", "intent__connection", "intent__instrument"
     ).get(pk=command_id)
     return found
+
+
+def _declare_command_unknown(command: OrderCommand) -> str:
+    OrderAttempt.objects.filter(command=command, outcome=OrderAttempt.Outcome.OPEN).update(
+        outcome=OrderAttempt.Outcome.UNKNOWN
+    )
+    return _command_move(command, OrderCommand.State.UNKNOWN, "its sender was lost")
 
 
 def _command_move(command: OrderCommand, state: OrderCommand.State, text: str, *, keep_lease: bool = False) -> str:

@@ -28,6 +28,7 @@ from apps.trading import reconciler
 from apps.trading.gateway import execute, platform_stopping, stopping
 from apps.trading.gateway.desk import Desk, Job
 from apps.trading.platform_selectors import platform_stops_waiting
+from apps.trading.process import Rounds
 from apps.trading.sweep import order_needs, sweep
 
 log = logs.get(__name__)
@@ -97,9 +98,11 @@ def gateway_close() -> None:
 
 
 def _sweep_until(ending: threading.Event) -> None:
+    rounds = Rounds()
     while not ending.wait(SWEEP_SECONDS):
         try:
             close_old_connections()
+            rounds.tell()
             look_around()
         except Exception:
             log.exception("sweep_failed")  # the outermost loop; the next round comes in a second

@@ -29,6 +29,7 @@ from apps.engine.model.choices import OrderState
 from apps.trading.errors import PermitDeniedError
 from apps.trading.gateway.permit import Permit, check_run_level, lock_run_control
 from apps.trading.models import AttemptAnswer, ClockTimestamp, OrderAttempt, OrderCommand, OrderIntent
+from apps.trading.process import permit_used
 
 log = structlog.get_logger(__name__)
 
@@ -116,6 +117,8 @@ def _hand_over(sending: Sending, channel: WriteChannel, progress: _Progress) -> 
     except NotSentError:
         progress.handed_over = False
         raise
+    finally:
+        permit_used(sending.intent_id, sending.command_id, sending.permit.fence)
 
 
 _ResultT = TypeVar("_ResultT")

@@ -3,12 +3,11 @@
 The same for a stop of a bot, of the account, and for this account's part in one above the tenants.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.conf import settings
 
 from apps.common import clock
-from apps.common.db import database_now
 from apps.engine.execution.keys import flatten_key
 from apps.engine.execution.run_control import ScopeLevel, refusing_scope
 from apps.engine.model.choices import OrderState, OrderType, Purpose, RunLevel, Side
@@ -25,7 +24,7 @@ from apps.trading.models import (
     carried,
     stop_name,
 )
-from apps.trading.process import Fate, fate
+from apps.trading.process import Fate, fate, identity, permit_is_at_hand, went_on_after
 from apps.trading.selectors import (
     bots_in_scope,
     open_attempts,
@@ -56,14 +55,12 @@ def unproven(stop: AnyStop) -> list[OrderAttempt]:
 
     One whose hand-over is recorded has left: it is listed, not waited for. One that is not recorded either finds its
     last check refused, or belongs to a process whose lock vanished with its database session. The second kind is only
-    over when its permit has run out, the longest pause has passed, and the process is dead or has gone on.
+    over when its process is dead, says so itself, or has gone on after the permit's end and the longest pause.
     """
-    now = database_now()
-    pause = timedelta(seconds=settings.ARUN_PAUSE_SECONDS)
     return [
         attempt
         for attempt in unproven_attempts(stop.scope, stop.scope_id)
-        if _is_forbidden(attempt) and not _is_over(attempt, now - pause)
+        if _is_forbidden(attempt) and not _is_over(attempt)
     ]
 
 
@@ -79,11 +76,14 @@ def on_their_way(stop: AnyStop) -> list[Line]:
     return lines + [{**_order_line(intent), "kind": "PLACE", "sent": True} for intent in unheard]
 
 
-def _is_over(attempt: OrderAttempt, latest: datetime) -> bool:
+def _is_over(attempt: OrderAttempt) -> bool:
+    if attempt.process == identity():
+        return not permit_is_at_hand(attempt.intent_id, attempt.command_id, attempt.fence)
     outcome = fate(attempt.process)
-    if outcome is Fate.DEAD:
-        return True
-    return bool(attempt.permit_until < latest) and outcome is Fate.ALIVE
+    if outcome is Fate.ALIVE:
+        pause = timedelta(seconds=settings.ARUN_PAUSE_SECONDS)
+        return went_on_after(attempt.process, attempt.permit_until + pause)
+    return outcome is Fate.DEAD
 
 
 def _is_forbidden(attempt: OrderAttempt) -> bool:
