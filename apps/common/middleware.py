@@ -13,6 +13,7 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 STAFF_PATH = "/staff/"
 # Probes and files would drown the log: they are counted, not written.
 _QUIET_PATHS = ("/static/", "/health/", "/metrics")
+_KEYED_PATHS = ("/accounts/", "/stop/")
 _SERVER_ERROR = 500
 
 log = logs.get(__name__)
@@ -43,9 +44,9 @@ class RequestLogMiddleware:
 
 
 def _path_for_log(request: HttpRequest) -> str:
-    """Return the route rather than the path where the path itself carries a key (mail confirmation, reset)."""
+    """Return the route rather than the path where the path itself carries a key (mail confirmation, reset, stop)."""
     match = request.resolver_match
-    if match is not None and request.path.startswith("/accounts/") and match.kwargs:
+    if match is not None and request.path.startswith(_KEYED_PATHS) and match.kwargs:
         return f"/{match.route}"
     return request.path
 

@@ -1,52 +1,92 @@
 """Which events a person must hear of, and in which words. An event that comes twice is told once."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from uuid import UUID
 
 from apps.brokers.choices import SessionState
 from apps.brokers.services import SESSION_CHANGED
 from apps.common.db import tenant_scope
 from apps.common.events import Event, subscribe
+from apps.engine.model.choices import OrderState, Purpose, Side
 from apps.market.models import Instrument
 from apps.notifications.models import Notification
 from apps.notifications.services import notification_add
-from apps.trading.models import EntryFreeze
+from apps.trading.models import Bot, EntryFreeze, InstrumentConfig, OrderIntent, Position
 
-Telling = tuple[str, str]
-"""Severity and sentence."""
+Severity = Notification.Severity
+ORDER_MOVED = "OrderMoved"
 
-_FREEZES: Mapping[str, str] = {
-    EntryFreeze.Reason.UNKNOWN_ORDER: (
-        "The outcome of an order for {name} is unknown and the broker's books do not settle it. "
-        "ARUN buys no {name} until it is settled. Look at the order book at your broker."
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """What is told: what happened, what ARUN did, what the reader can do. `title` is the subject of a mail.
+
+    `about` names what it is about, and with it the rows that a second one of its kind is folded into.
+    """
+
+    severity: Severity
+    title: str
+    text: str
+    did: str = ""
+    can_do: str = ""
+    about: str = ""
+    bots: tuple[UUID, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _FreezeWords:
+    severity: Severity
+    title: str
+    text: str
+    did: str
+    can_do: str
+
+
+_FREEZES: Mapping[str, _FreezeWords] = {
+    EntryFreeze.Reason.UNKNOWN_ORDER: _FreezeWords(
+        Severity.DANGER,
+        "the outcome of an order for {name} is unknown",
+        "The outcome of an order for {name} is unknown, and your broker's books do not settle it.",
+        "The order is not sent again, and ARUN buys no {name} until it is settled. It goes on looking.",
+        "Look at the order book at your broker. If it shows the order, nothing else is needed from you.",
     ),
-    EntryFreeze.Reason.DEAD_ORDER_SEEN: (
-        "An order for {name} that ARUN had given up turned up at the broker. It is booked now, "
-        "and ARUN buys no {name} until you have looked at it."
+    EntryFreeze.Reason.DEAD_ORDER_SEEN: _FreezeWords(
+        Severity.DANGER,
+        "an order for {name} turned up late at your broker",
+        "An order for {name} that ARUN had given up turned up at the broker.",
+        "It is booked now like any other. ARUN buys no {name} until somebody has looked at it.",
+        "Compare the order here with the one at your broker, then ask support to let purchases go on.",
     ),
-    EntryFreeze.Reason.REFUSED_ORDER_SEEN: (
-        "Your broker refused an order for {name}, and its order book shows that order at work. What it trades is "
-        "booked. ARUN cannot cancel it: do that at your broker. ARUN buys no {name} until you have looked at it."
+    EntryFreeze.Reason.REFUSED_ORDER_SEEN: _FreezeWords(
+        Severity.DANGER,
+        "an order for {name} that your broker refused is at work there",
+        "Your broker refused an order for {name}, and its order book shows that order at work.",
+        "What it trades is booked. ARUN cannot cancel it, and buys no {name} until somebody has looked at it.",
+        "Cancel the order at your broker if you do not want it. Then ask support to let purchases go on.",
     ),
-    EntryFreeze.Reason.POSITION_DIFFERS: (
-        "Your broker holds another number of {name} than ARUN's records say. ARUN buys no {name} until they agree. "
-        "If you bought or sold some yourself, say so under Positions."
+    EntryFreeze.Reason.POSITION_DIFFERS: _FreezeWords(
+        Severity.WARNING,
+        "your broker holds another number of {name}",
+        "Your broker holds another number of {name} than ARUN's records say.",
+        "ARUN buys no {name} until the two agree. It sells none of the shares that are not its own.",
+        "Say what happened to the shares under Positions: bought or sold by you elsewhere, or given to the bot.",
     ),
-    EntryFreeze.Reason.OUTSIDE_ORDER: (
-        "An order for {name} at your broker carries ARUN's mark, and ARUN has no record of it. "
-        "ARUN buys no {name} until support has looked at it."
+    EntryFreeze.Reason.OUTSIDE_ORDER: _FreezeWords(
+        Severity.DANGER,
+        "an order for {name} that ARUN does not know",
+        "An order for {name} at your broker carries ARUN's mark, and ARUN has no record of it.",
+        "ARUN buys no {name} until support has looked at it.",
+        "Look at the order book at your broker and cancel there what you do not want. Then write to support.",
     ),
-    EntryFreeze.Reason.CORPORATE_ACTION: (
-        "{name} may have had a split or a bonus. Its price exits wait until you confirm what happened."
+    EntryFreeze.Reason.CORPORATE_ACTION: _FreezeWords(
+        Severity.WARNING,
+        "{name} may have had a split or a bonus",
+        "{name} may have had a split or a bonus, because its price or your number of shares jumped overnight.",
+        "Its price exits wait, so that nothing is sold at a price that means something else.",
+        "Confirm what happened to the share.",
     ),
 }
-_DANGERS = frozenset(
-    {
-        EntryFreeze.Reason.UNKNOWN_ORDER,
-        EntryFreeze.Reason.DEAD_ORDER_SEEN,
-        EntryFreeze.Reason.REFUSED_ORDER_SEEN,
-        EntryFreeze.Reason.OUTSIDE_ORDER,
-    }
-)
 
 
 def connect() -> None:
@@ -57,77 +97,182 @@ def connect() -> None:
 
 def _handler(telling: Callable[[Event], Telling | None]) -> Callable[[Event], None]:
     def handle(event: Event) -> None:
-        told = telling(event)
-        if told is None:
+        if _is_quiet(event):
             return
-        severity, text = told
         with tenant_scope(event.tenant_id):
-            notification_add(event.kind, text=text, severity=severity, data=event.data, once_key=f"event:{event.id}")
+            told = telling(event)
+            if told is None:
+                return
+            data = {**event.data, "bots": list(told.bots)} if told.bots else event.data
+            notification_add(
+                event.kind,
+                severity=told.severity,
+                title=told.title,
+                text=told.text,
+                did=told.did,
+                can_do=told.can_do,
+                data=data,
+                once_key=f"event:{event.id}",
+                fold_key=f"{told.title}/{told.about}" if told.about else "",
+            )
 
     return handle
 
 
+def _is_quiet(event: Event) -> bool:
+    """Return whether the event says nothing to a person: most of those that orders make, told without a query."""
+    return event.kind == ORDER_MOVED and event.data["state"] != OrderState.REJECTED
+
+
 def _frozen(event: Event) -> Telling | None:
-    sentence = _FREEZES.get(event.data["reason"])
-    if sentence is None:
+    words = _FREEZES.get(event.data["reason"])
+    if words is None:
         return None
-    is_danger = event.data["reason"] in _DANGERS
-    severity = Notification.Severity.DANGER if is_danger else Notification.Severity.WARNING
-    return severity, sentence.format(name=_name(event))
+    name = _name(event)
+    return Telling(
+        severity=words.severity,
+        title=words.title.format(name=name),
+        text=words.text.format(name=name),
+        did=words.did.format(name=name),
+        can_do=words.can_do.format(name=name),
+        about=event.data["instrument"],
+        bots=_bots_of_share(event),
+    )
+
+
+def _unfrozen(event: Event) -> Telling | None:
+    if event.data["reason"] not in _FREEZES:
+        return None
+    name = _name(event)
+    return Telling(
+        severity=Severity.INFO,
+        title=f"purchases of {name} are free again",
+        text=f"What held purchases of {name} back is settled.",
+        did=f"ARUN may buy {name} again when the rule says so.",
+        about=event.data["instrument"],
+    )
 
 
 def _lot_unsold(event: Event) -> Telling | None:
+    name = _name(event)
     if event.data["kind"] == "EXIT_STUCK":
-        return Notification.Severity.DANGER, (
-            f"ARUN wants to sell your {_name(event)} and the order cannot leave. It keeps trying while the rule "
-            "says so. Look at your broker: you can sell there yourself."
+        return Telling(
+            severity=Severity.DANGER,
+            title=f"a sale of {name} cannot leave",
+            text=f"ARUN wants to sell your {name} and the order cannot leave.",
+            did="It keeps trying while the rule says so.",
+            can_do="Look at your broker: you can sell there yourself, and ARUN will notice.",
+            about=event.data["instrument"],
+            bots=_bots_of_share(event),
         )
     if event.data["kind"] != "UNSOLD":
         return None  # every other alarm comes with a freeze, which is told above
-    return Notification.Severity.DANGER, (
-        f"ARUN could not sell your {_name(event)} after several tries. Sell it at your broker, or ask support."
+    return Telling(
+        severity=Severity.DANGER,
+        title=f"{name} could not be sold",
+        text=f"ARUN could not sell your {name} after several tries.",
+        did="It has stopped trying by itself. What is left of the lot is still yours.",
+        can_do="Sell it at your broker, or ask support.",
+        about=event.data["instrument"],
+        bots=_bots_of_share(event),
     )
 
 
 def _session(event: Event) -> Telling | None:
+    about, bots = str(event.data["connection_id"]), _bots_of_connection(event)
     if event.data["state"] == SessionState.ALIVE:
-        return Notification.Severity.INFO, "Your broker session is open."
+        title = "your broker session is open"
+        return Telling(severity=Severity.INFO, title=title, text="Your broker session is open.", about=about)
     if event.data["state"] == SessionState.EXPIRED:
-        return Notification.Severity.DANGER, (
-            "Your broker session has ended. ARUN is not buying, and it cannot sell either until you log in again."
+        return Telling(
+            severity=Severity.DANGER,
+            title="your broker session has ended",
+            text="Your broker session has ended.",
+            did="ARUN is not buying, and it cannot sell or cancel either. Stop orders at your broker still stand.",
+            can_do="Log in to your broker again.",
+            about=about,
+            bots=bots,
         )
-    return Notification.Severity.WARNING, "Your broker session does not answer as it should. ARUN is not buying."
+    return Telling(
+        severity=Severity.WARNING,
+        title="your broker session is in trouble",
+        text="Your broker session does not answer as it should.",
+        did="ARUN is not buying, and goes on asking.",
+        can_do="If it lasts, log in to your broker again.",
+        about=about,
+    )
 
 
 def _stop_late(event: Event) -> Telling | None:
     if event.data["step"] != "late":
         return None
-    return Notification.Severity.DANGER, (
-        "Your Stop takes longer than it should: one part of ARUN does not answer, and support is called. "
-        "Nothing new is sent; an order that had left before may still fill."
+    return Telling(
+        severity=Severity.DANGER,
+        title="your Stop takes longer than it should",
+        text="Your Stop takes longer than it should: one part of ARUN does not answer.",
+        did="Nothing new is sent, and support is called. An order that had left before may still fill.",
+        can_do="Look at the order book at your broker for orders that you do not want.",
     )
 
 
 def _unprotected(event: Event) -> Telling:
-    return Notification.Severity.WARNING, (
-        f"No stop order for your {_name(event)} stands at the broker: it was refused or dropped several times. "
-        "ARUN watches the price and sells by the rule while it runs, and goes on trying."
+    name = _name(event)
+    return Telling(
+        severity=Severity.WARNING,
+        title=f"no stop order for {name} at your broker",
+        text=f"Your broker does not keep the stop order for your {name}: it refused or dropped it several times.",
+        did="Your stop holds as long as ARUN watches the price, and no longer.",
+        can_do="Look at your broker: you can place one there yourself.",
+        about=event.data["instrument"],
+        bots=_bots_of_share(event),
     )
 
 
 def _recovered(event: Event) -> Telling:
     count = event.data["orders"]
     what = "1 order" if count == 1 else f"{count} orders"
-    return Notification.Severity.WARNING, (
-        f"ARUN's records were restored from a copy, and {what} of yours that they had forgotten came back from your "
-        "broker's book. They stand in your list of orders, marked as recovered. Compare it with your broker's."
+    came = "came" if count != 1 else "has come"
+    return Telling(
+        severity=Severity.WARNING,
+        title="ARUN's records were restored from a copy",
+        text=(
+            f"ARUN's records were restored from a copy, and {what} of yours that they had forgotten {came} back from "
+            "your broker's book."
+        ),
+        did="They stand in your list of orders, marked as recovered, and are followed like any other.",
+        can_do="Compare the list with your broker's.",
+    )
+
+
+def _refused(event: Event) -> Telling | None:
+    """A stop order that is refused is placed anew, and told of when that fails too."""
+    if event.data["purpose"] == Purpose.PROTECT:
+        return None
+    intent = OrderIntent.objects.filter(pk=event.data["intent"]).select_related("instrument").first()
+    if intent is None:
+        return None
+    name = intent.instrument.tradingsymbol
+    verb = "buy" if intent.side == Side.BUY else "sell"
+    said = f" It said: {intent.state_text.rstrip('.')}." if intent.state_text else ""
+    is_sale = intent.side == Side.SELL
+    return Telling(
+        severity=Severity.WARNING if is_sale else Severity.INFO,
+        title=f"your broker refused to {verb} {name}",
+        text=f"Your broker refused to {verb} {intent.quantity} {name}.{said}",
+        did="Nothing was sold. ARUN asks again if the rule still says so." if is_sale else "Nothing was bought.",
+        can_do="If this goes on, look at what your broker says and sell there yourself." if is_sale else "",
+        about=str(intent.instrument_id),
+        bots=(intent.bot_id,),
     )
 
 
 def _cycle_parked(event: Event) -> Telling | None:
-    return Notification.Severity.WARNING, (
-        "Your bot could not finish one of its looks at the market after three tries and skipped it. "
-        "It goes on with the next one."
+    return Telling(
+        severity=Severity.WARNING,
+        title="your bot skipped a look at the market",
+        text="Your bot could not finish one of its looks at the market after three tries.",
+        did="It skipped that one and goes on with the next. Support sees it too.",
+        about=str(event.data["bot"]),
     )
 
 
@@ -136,9 +281,27 @@ def _name(event: Event) -> str:
     return instrument.tradingsymbol if instrument else "a share"
 
 
+def _bots_of_share(event: Event) -> tuple[UUID, ...]:
+    """Return the bots that trade the share of the event, which may name its connection, its lot, or neither."""
+    if "position" in event.data:
+        lot = Position.objects.filter(pk=event.data["position"]).first()
+        return () if lot is None else (lot.bot_id,)
+    configs = InstrumentConfig.objects.filter(instrument_id=event.data["instrument"], bot__archived_at=None)
+    if "connection" in event.data:
+        configs = configs.filter(connection_id=event.data["connection"])
+    return tuple(configs.order_by("bot_id").values_list("bot_id", flat=True))
+
+
+def _bots_of_connection(event: Event) -> tuple[UUID, ...]:
+    bots = Bot.objects.filter(connection_id=event.data["connection_id"], archived_at=None)
+    return tuple(bots.order_by("created_at").values_list("pk", flat=True))
+
+
 _TELLINGS: Mapping[str, Callable[[Event], Telling | None]] = {
     "EntriesFrozen": _frozen,
+    "EntriesUnfrozen": _unfrozen,
     "Alarm": _lot_unsold,
+    ORDER_MOVED: _refused,
     SESSION_CHANGED: _session,
     "StopEscalated": _stop_late,
     "ProtectionMissing": _unprotected,

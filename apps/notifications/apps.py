@@ -5,7 +5,6 @@ class NotificationsConfig(AppConfig):
     name = "apps.notifications"
 
     def ready(self) -> None:
-        from apps.notifications import alarms, subscribers
+        from apps.notifications import alarms
 
-        subscribers.connect()
         alarms.connect()

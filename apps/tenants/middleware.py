@@ -16,8 +16,8 @@ SESSION_KEY = "tenant_id"
 START_PATH = "/start/"
 
 # No scope, not even for a member: these serve files and probes, or hold their own scopes (staff), or send mail inside
-# the request (sign-up, reset), which must not keep a transaction open.
-_UNSCOPED = ("/static/", "/health/", "/metrics", "/staff/", "/accounts/", "/mailbox/")
+# the request (sign-up, reset), which must not keep a transaction open, or take the tenant from a signed link (stop).
+_UNSCOPED = ("/static/", "/health/", "/metrics", "/staff/", "/accounts/", "/mailbox/", "/stop/")
 # Pages that a person without a tenant may see.
 _PUBLIC = (START_PATH, "/pricing", "/strategy", "/status", "/help", "/favicon.ico", "/robots.txt")
 _SERVER_ERROR = 500

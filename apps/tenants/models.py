@@ -36,6 +36,9 @@ class Membership(TenantModel):
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=16, choices=Role, default=Role.VIEWER)
+    notices = models.JSONField(
+        default=dict, blank=True, help_text="apps.notifications.choices: how the person wants to be told."
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -57,7 +60,6 @@ class RouteKey(TenantModel):
         API_KEY = "api_key", "API key"
         INVITATION = "invitation", "invitation"
         EGRESS = "egress", "egress address"
-        STOP_LINK = "stop_link", "one-tap stop link"
 
     kind = models.CharField(max_length=24, choices=Kind)
     key_hash = models.CharField(max_length=64, help_text="SHA-256 of the key, hexadecimal.")

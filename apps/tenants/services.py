@@ -1,5 +1,6 @@
 """Every write on tenants and their people."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -61,6 +62,16 @@ def membership_remove(*, membership: Membership, actor: str) -> None:
     _keep_an_owner(besides=membership)
     _tell("membership.removed", membership, actor=actor)
     membership.delete()
+
+
+def membership_set_notices(*, membership: Membership, notices: Mapping[str, object], actor: str) -> Membership:
+    """Keep how a member wants to be told."""
+    membership.notices = dict(notices)
+    membership.save(update_fields=["notices"])
+    audit.record(
+        "membership.notices_changed", actor=actor, subject=f"membership:{membership.id}", data=membership.notices
+    )
+    return membership
 
 
 def _keep_an_owner(*, besides: Membership) -> None:

@@ -31,5 +31,10 @@ urlpatterns = [
     path("decisions/<uuid:decision_id>/replay/", trading.decision_replay, name="replay"),
     path("notifications/", notices.notice_list, name="notifications"),
     path("notifications/read/", notices.notice_mark_read, name="notifications_read"),
+    path("notifications/bell/", notices.notice_bell, name="notifications_bell"),
+    path("notifications/choices/", notices.notice_choices, name="notification_choices"),
+    path("notifications/<uuid:notification_id>/", notices.notice_detail, name="notification"),
+    path("notifications/<uuid:notification_id>/open/", notices.notice_open, name="notification_open"),
+    path("notifications/<uuid:notification_id>/mark/", notices.notice_mark, name="notification_mark"),
     path("live/since/", live.since, name="live_since"),
 ]

@@ -645,6 +645,22 @@ EVENT_WORDS: Mapping[str, str] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class NoticeWords:
+    """A class of notifications: its label, the kind of its badge, and the icon beside it."""
+
+    label: str
+    kind: str
+    icon: str
+
+
+NOTICE_WORDS: Mapping[str, NoticeWords] = {
+    "danger": NoticeWords("Danger", "danger", "alert"),
+    "warning": NoticeWords("Needs you", "notice", "alert"),
+    "info": NoticeWords("For information", "", "info"),
+}
+
+
 def event_words(cause: str) -> str:
     """Return what happened to an order, from the cause its history gives."""
     return EVENT_WORDS.get(cause, cause.replace("_", " ").capitalize())

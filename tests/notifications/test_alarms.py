@@ -1,6 +1,7 @@
 """Events that a person must hear of become one notification each, in plain words."""
 
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 
@@ -46,7 +47,7 @@ def test_event_that_comes_twice_is_told_once(asha) -> None:
 
 
 def test_ended_session_is_a_danger(asha) -> None:
-    tell(asha, "broker_session_changed", state="EXPIRED", connection_id="x")
+    tell(asha, "broker_session_changed", state="EXPIRED", connection_id=str(asha.connection_id))
 
     assert [severity for severity, _text in told(asha)] == ["danger"]
 
@@ -65,11 +66,11 @@ def test_lot_that_cannot_be_sold_is_a_danger(asha) -> None:
 
 
 def test_missing_stop_order_is_told_with_the_name_of_the_share(asha) -> None:
-    tell(asha, "ProtectionMissing", instrument=str(asha.instrument_id), position="x", end="DROPPED")
+    tell(asha, "ProtectionMissing", instrument=str(asha.instrument_id), position=str(uuid4()), end="DROPPED")
 
     ((severity, text),) = told(asha)
     assert severity == "warning"
-    assert "stop order for your SIMTEST" in text
+    assert "the stop order for your SIMTEST" in text
 
 
 def test_recovered_orders_are_told_with_their_number(asha) -> None:

@@ -1,24 +1,43 @@
 """What every page of a tenant shows around its content, and how database time is read beside business time."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Count, OuterRef, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce, JSONObject
 
 from apps.common.db import require_tenant_id
 from apps.common.models import TenantStream
 from apps.notifications.models import Notification
-from apps.tenants.models import Tenant
+from apps.notifications.selectors import choices_of
+from apps.tenants.models import Membership, Tenant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """The last number of the tenant's stream, read before the page's rows, and what nobody has read yet."""
+    """The last number of the tenant's stream, read before the page's rows, and what nobody has read yet, by class."""
 
     live_seq: int
-    unread: int
+    unread: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bell:
+    """The number beside the bell as one member wants it, and whether danger is in it."""
+
+    count: int
+    has_danger: bool
+
+
+def bell_of(membership: Membership, unread: Mapping[str, int]) -> Bell:
+    """Return the bell of a member, by what they chose to be rung for."""
+    choices = choices_of(membership)
+    return Bell(
+        count=sum(count for severity, count in unread.items() if choices.rings(severity)),
+        has_danger=bool(unread.get(Notification.Severity.DANGER)),
+    )
 
 
 def frame() -> Frame:
@@ -29,16 +48,20 @@ def frame() -> Frame:
         Notification.objects.filter(tenant_id=OuterRef("pk"), read_at=None)
         .order_by()
         .values("tenant_id")
-        .annotate(count=Count("*"))
-        .values("count")
+        .annotate(
+            counts=JSONObject(
+                **{severity: Count("pk", filter=Q(severity=severity)) for severity in Notification.Severity.values}
+            )
+        )
+        .values("counts")
     )
     row = (
         Tenant.objects.filter(pk=tenant_id)
-        .annotate(live_seq=Coalesce(Subquery(stream), 0), unread=Coalesce(Subquery(unread), 0))
+        .annotate(live_seq=Coalesce(Subquery(stream), 0), unread=Subquery(unread))
         .values("live_seq", "unread")
         .get()
     )
-    return Frame(live_seq=row["live_seq"], unread=row["unread"])
+    return Frame(live_seq=row["live_seq"], unread=row["unread"] or {})
 
 
 def business(at: datetime | None) -> datetime | None:

@@ -131,6 +131,12 @@ def badge(text: str, kind: str = "", icon: str = "", title: str = "") -> dict[st
 
 
 @register.inclusion_tag("elements/badge.html")
+def badge_times(count: int) -> dict[str, object]:
+    """How often something happened that is told once."""
+    return {"text": f"{count} times", "kind": "", "icon": "", "title": "It was told once and counted since."}
+
+
+@register.inclusion_tag("elements/badge.html")
 def simulated(text: str = "SIMULATED") -> dict[str, object]:
     """The label of everything that is not real money."""
     return {

@@ -12,7 +12,7 @@ from apps.brokers.choices import SessionState
 from apps.common import clock
 from apps.market.choices import Exchange
 from apps.market.quotes import last_quotes
-from apps.notifications.selectors import notifications_newest, notifications_unread_count
+from apps.notifications.selectors import notifications_newest
 from apps.trading.models import Position
 from apps.web.access import MemberRequest, member
 from apps.web.selectors import bots, positions, timeline
@@ -117,7 +117,7 @@ def _fills_part(request: MemberRequest) -> Context:
 
 
 def _notices_part(request: MemberRequest) -> Context:
-    return {"notices": notifications_newest(NOTICES), "unread_now": notifications_unread_count()}
+    return {"notices": notifications_newest(NOTICES)}
 
 
 _PARTS: dict[str, Callable[[MemberRequest], Context]] = {

@@ -9,7 +9,7 @@ from django.shortcuts import render
 
 from apps.tenants.roles import Action, can
 from apps.web.access import MemberRequest
-from apps.web.selectors.frame import Frame, frame
+from apps.web.selectors.frame import Frame, bell_of, frame
 
 
 def page(
@@ -22,6 +22,7 @@ def page(
         {
             "section": section,
             "frame": frame,
+            "bell": bell_of(request.membership, frame.unread),
             "tenant_name": request.tenant.name,
             **permissions(request),
             **context,
