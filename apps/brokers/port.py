@@ -304,5 +304,9 @@ class BrokerSession(Protocol):
     def login(self) -> SessionStatus: ...
 
     def logout(self) -> SessionStatus:
-        """End the session and return what the broker says afterwards. Raises BrokerError when that is not known."""
+        """End the session and return what the broker says afterwards. Raises BrokerError when that is not known.
+
+        A write that was made before does not get in afterwards, not even when somebody has logged in again: a stop
+        stops waiting for the senders of an ended session.
+        """
         ...

@@ -1,5 +1,6 @@
 """Accounts of the venue: opening, sessions, the conditions an operator sets."""
 
+import time
 from decimal import Decimal
 
 from django.db import transaction
@@ -40,6 +41,12 @@ def account_require_session(account: Account) -> None:
         raise RefusalError("session_expired", "The session has ended. Log in again.", status=STATUS_FORBIDDEN)
 
 
+def account_require_made_since_logout(account: Account, made_at: str) -> None:
+    """Refuse a write that was made before the last logout, by the sender's clock: it belongs to the ended session."""
+    if made_at and (not made_at.isdecimal() or int(made_at) <= account.logged_out_ns):
+        raise RefusalError("session_expired", "The session it was made in has ended.", status=STATUS_FORBIDDEN)
+
+
 def account_log_in(*, account_id: int) -> Account:
     """Begin a session, or keep the one that runs."""
     with transaction.atomic(using=SANDBOX):
@@ -55,7 +62,8 @@ def account_log_out(*, account_id: int) -> Account:
         account = account_lock(account_id)
         account.is_logged_in = False
         account.session_no += 1
-        account.save(update_fields=["is_logged_in", "session_no"])
+        account.logged_out_ns = time.time_ns()
+        account.save(update_fields=["is_logged_in", "session_no", "logged_out_ns"])
     return account
 
 

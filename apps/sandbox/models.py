@@ -32,6 +32,9 @@ class Account(models.Model):
     cash = MoneyField()
     is_logged_in = models.BooleanField(default=True)
     session_no = models.PositiveIntegerField(default=1, help_text="Grows with each logout; late requests compare it.")
+    logged_out_ns = models.BigIntegerField(
+        db_default=0, help_text="Wall clock of the last logout; a write that was made before it is refused."
+    )
     fill_limit = models.PositiveIntegerField(
         null=True, help_text="Most shares that an order gets in one second; 0 lets nothing fill."
     )

@@ -205,6 +205,7 @@ def _perform(request: Request, account: Account, method: str, parts: list[str], 
             broker_order_id = parts[1] if len(parts) > 1 else ""
             with transaction.atomic(using=SANDBOX):
                 locked = accounts.account_lock(account.pk)
+                accounts.account_require_made_since_logout(locked, request.headers.get("x-made-at", ""))
                 return _order_write(locked, method, broker_order_id, request.json(), request)
         case _:
             raise RefusalError("unknown_path", request.path, status=STATUS_NOT_FOUND)

@@ -276,6 +276,21 @@ def test_immediate_order_never_rests(bench: Bench):
     )
 
 
+def test_write_made_before_a_logout_does_not_get_in_after_the_next_login(bench: Bench):
+    """A sender that was held for a while must not act in the name of a session that a stop has ended."""
+    channel = bench.writes.channel()
+    channel.open()
+    bench.session.logout()
+    bench.session.login()
+
+    channel.hand_over(bench.resting_order())
+    result = channel.answer(deadline_seconds=5)
+
+    assert (type(result), result.code) == (NotSent, "session_expired")
+    assert bench.truth() == []
+    assert isinstance(bench.send(bench.resting_order()), Accepted)
+
+
 def test_ended_session_refuses_writes_before_looking_at_them(bench: Bench):
     bench.session.logout()
 

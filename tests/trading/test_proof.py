@@ -6,20 +6,28 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
+from apps.brokers.errors import BrokerUnavailableError
+from apps.brokers.port import SessionStatus
+from apps.brokers.selectors import connection_facts
 from apps.common import heartbeats
 from apps.common.db import database_now, tenant_scope
 from apps.engine.model.choices import OrderState, RunLevel
 from apps.trading import process
-from apps.trading.models import OrderAttempt, StopRequest
+from apps.trading.gateway import sessions, stopping
+from apps.trading.gateway.stopping import stop_run
+from apps.trading.models import OrderAttempt, StopAcknowledgement, StopRequest
 from apps.trading.process import GOING_ON, Fate, Rounds, permit_at_hand, permit_is_at_hand
+from apps.trading.services.stop_effects import attempts_fence
 from apps.trading.services.stops import DrainResult, stop_drain
 from tests.kit.broker import FakeBroker, FakeChannel
 from tests.kit.factories.trading import TradingTenant, make_entry, set_level
 from tests.kit.processes import wait_for
 
+ELSEWHERE = "another-host:1:1"
 HOST = process.identity().rsplit(":", 2)[0]
 
 
@@ -151,3 +159,90 @@ def test_round_tells_the_moment_of_the_one_before(db, monkeypatch: pytest.Monkey
     monotonic[0] += 1
     rounds.tell()
     assert told() > between
+
+
+# --- the fence that the broker enforces -------------------------------------------------------------------------------
+
+
+class Session:
+    """A broker that ends the session, or says nothing."""
+
+    def __init__(self, *, answers: bool = True) -> None:
+        self.answers = answers
+
+    def logout(self) -> SessionStatus:
+        if not self.answers:
+            raise BrokerUnavailableError("no answer")
+        return SessionStatus.EXPIRED
+
+
+def revoke(tenant: TradingTenant, monkeypatch: pytest.MonkeyPatch, *, answers: bool = True) -> bool:
+    monkeypatch.setattr(sessions, "session_for", lambda facts: Session(answers=answers))
+    stop = set_level(tenant, RunLevel.REVOKE)
+    return stop_run(tenant_id=tenant.tenant_id, stop_id=stop.pk)
+
+
+def closed_at(tenant: TradingTenant, attempt: OrderAttempt) -> datetime | None:
+    with tenant_scope(tenant.tenant_id):
+        return OrderAttempt.objects.get(pk=attempt.pk).closed_at
+
+
+@pytest.fixture(autouse=True)
+def short_drains(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "DRAIN_SECONDS", 0.05)
+
+
+def test_ended_session_fences_off_a_sender_of_whom_nothing_is_known(asha, monkeypatch) -> None:
+    attempt = permit_of(asha, ELSEWHERE, ended_ago=3600)
+
+    assert revoke(asha, monkeypatch) is True
+
+    assert closed_at(asha, attempt) is not None
+    with tenant_scope(asha.tenant_id):
+        (line,) = StopAcknowledgement.objects.get(stop__level=RunLevel.REVOKE).in_flight
+    assert line["intent"] == str(attempt.intent_id)  # what the broker had taken before may still fill
+
+
+def test_session_of_which_it_is_not_known_that_it_ended_fences_nobody_off(asha, monkeypatch) -> None:
+    attempt = permit_of(asha, ELSEWHERE, ended_ago=3600)
+
+    assert revoke(asha, monkeypatch, answers=False) is False
+
+    assert closed_at(asha, attempt) is None
+
+
+def test_permit_given_since_the_session_ended_is_not_fenced_off(asha, monkeypatch) -> None:
+    attempt = permit_of(asha, ELSEWHERE, ended_ago=-60)
+    with tenant_scope(asha.tenant_id):
+        OrderAttempt.objects.update(permitted_at=database_now() + timedelta(seconds=30))
+
+    assert revoke(asha, monkeypatch) is False
+
+    assert closed_at(asha, attempt) is None
+
+
+def test_ended_session_fences_off_its_own_connection_alone(asha, monkeypatch) -> None:
+    attempt = permit_of(asha, ELSEWHERE, ended_ago=3600)
+
+    with tenant_scope(asha.tenant_id):
+        assert attempts_fence(uuid4(), permitted_before=database_now()) == 0
+
+    assert closed_at(asha, attempt) is None
+
+
+def test_each_session_is_tried_although_one_broker_says_nothing(asha, monkeypatch) -> None:
+    asked: list[str] = []
+
+    class Asked(Session):
+        def logout(self) -> SessionStatus:
+            asked.append("asked")
+            return super().logout()
+
+    answers = iter([False, True])
+    monkeypatch.setattr(sessions, "session_for", lambda facts: Asked(answers=next(answers)))
+    with tenant_scope(asha.tenant_id):
+        facts = connection_facts(asha.connection_id)
+
+    assert sessions.end_sessions(asha.tenant_id, [facts, facts], message="") is False
+
+    assert len(asked) == 2

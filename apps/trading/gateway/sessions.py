@@ -12,11 +12,12 @@ from apps.brokers.port import ConnectionFacts, SessionStatus
 from apps.brokers.registry import session_for
 from apps.brokers.selectors import facts_of
 from apps.brokers.services import connection_note_session
-from apps.common.db import tenant_scope
+from apps.common.db import database_now, tenant_scope
 from apps.common.models import WorkItem
 from apps.engine.model.choices import RunLevel
 from apps.trading.models import AnyStop, Bot
 from apps.trading.selectors import bots_in_scope, run_level
+from apps.trading.services.stop_effects import attempts_fence
 from apps.trading.services.work import work_schedule
 
 log = structlog.get_logger(__name__)
@@ -44,15 +45,23 @@ def sessions_to_open(stop: AnyStop) -> list[ConnectionFacts]:
 
 def end_sessions(tenant_id: UUID, sessions: Iterable[ConnectionFacts], *, message: str) -> bool:
     """End the sessions at the broker: the one fence that it enforces itself. True when all are known to be over."""
-    for facts in sessions:
-        try:
-            status = session_for(facts).logout()
-        except BrokerError as error:
-            log.warning("session_not_ended", connection=str(facts.connection_id), code=error.code)
-            return False
-        if status is not SessionStatus.EXPIRED:
-            return False
-        _note_session(tenant_id, facts, SessionState.EXPIRED, message)
+    ended = [_end_session(tenant_id, facts, message) for facts in sessions]  # each is tried, whatever the others say
+    return all(ended)
+
+
+def _end_session(tenant_id: UUID, facts: ConnectionFacts, message: str) -> bool:
+    with tenant_scope(tenant_id):
+        asked_at = database_now()
+    try:
+        status = session_for(facts).logout()
+    except BrokerError as error:
+        log.warning("session_not_ended", connection=str(facts.connection_id), code=error.code)
+        return False
+    if status is not SessionStatus.EXPIRED:
+        return False
+    _note_session(tenant_id, facts, SessionState.EXPIRED, message)
+    with tenant_scope(tenant_id):
+        attempts_fence(facts.connection_id, permitted_before=asked_at)
     return True
 
 

@@ -3,7 +3,8 @@
 The same for a stop of a bot, of the account, and for this account's part in one above the tenants.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.conf import settings
 
@@ -14,6 +15,7 @@ from apps.engine.model.choices import OrderState, OrderType, Purpose, RunLevel, 
 from apps.trading.models import (
     LIVE_STATES,
     AnyStop,
+    ClockTimestamp,
     OrderAttempt,
     OrderCommand,
     OrderIntent,
@@ -62,6 +64,19 @@ def unproven(stop: AnyStop) -> list[OrderAttempt]:
         for attempt in unproven_attempts(stop.scope, stop.scope_id)
         if _is_forbidden(attempt) and not _is_over(attempt)
     ]
+
+
+def attempts_fence(connection_id: UUID, *, permitted_before: datetime) -> int:
+    """Close a connection's attempts that were permitted before its session was ended; return their number.
+
+    The broker itself refuses whatever is sent in the name of an ended session, also by a process of which nothing is
+    known. What it had taken by then is still listed, and still settled by its book.
+    """
+    open_ones = OrderAttempt.objects.filter(
+        intent__connection_id=connection_id, closed_at=None, permitted_at__lt=permitted_before
+    )
+    closed: int = open_ones.update(closed_at=ClockTimestamp())
+    return closed
 
 
 def on_their_way(stop: AnyStop) -> list[Line]:

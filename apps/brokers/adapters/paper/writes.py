@@ -1,6 +1,7 @@
 """Writes to the paper venue. One request, one connection, one answer; never a second try."""
 
 import json
+import time
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -56,7 +57,9 @@ class PaperWriteChannel:
 
     def __init__(self, facts: ConnectionFacts, access: VenueAccess) -> None:
         self._facts = facts
-        self._headers = {**access.account_headers(facts), "Content-Type": "application/json"}
+        # The account's token outlives its sessions; by this moment the venue knows in which one the write was made.
+        made = {"X-Made-At": str(time.time_ns()), "Content-Type": "application/json"}
+        self._headers = {**access.account_headers(facts), **made}
         self._exchange = Exchange(access.url)
         self._request: WriteRequest | None = None
 
