@@ -85,6 +85,7 @@ def _newest_platform(scopes: list[tuple[str, str]]) -> list[ScopeLevel]:
                 level=RunLevel(request.level) if request else RunLevel.RUNNING,
                 epoch=request.epoch if request else 0,
                 stop_id=stop_name(request) if request else None,
+                is_above=True,
             )
         )
     return levels

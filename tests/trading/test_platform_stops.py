@@ -820,6 +820,22 @@ def test_lot_kept_by_a_later_stop_of_the_bot_gets_no_order_at_all(asha, execute,
         assert not OrderIntent.objects.filter(purpose="FLATTEN").exists()
 
 
+def test_customers_flatten_waits_for_the_operators_stop_to_be_lifted(asha, broker, execute, reconcile) -> None:
+    lot_of(asha, execute, reconcile)
+    platform_level(RunLevel.STOP, scope="broker", key="paper")
+    set_level(asha, RunLevel.FLATTEN)
+    reconcile(asha)
+    with tenant_scope(asha.tenant_id):
+        assert not OrderIntent.objects.filter(purpose="FLATTEN").exists()
+    platform_level(RunLevel.RUNNING, scope="broker", key="paper")
+
+    reconcile(asha)
+
+    with tenant_scope(asha.tenant_id):
+        order = OrderIntent.objects.get(purpose="FLATTEN")
+    assert execute(asha, order) is OrderState.ACCEPTED
+
+
 def test_order_carries_one_stop_at_most(asha, execute, reconcile) -> None:
     lot_of(asha, execute, reconcile)
     above = platform_level(RunLevel.FLATTEN)

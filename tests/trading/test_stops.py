@@ -40,8 +40,10 @@ def acknowledgement(tenant, stop) -> StopAcknowledgement | None:
 # --- the rule ---------------------------------------------------------------------------------------------------------
 
 
-def level_of(level: RunLevel, epoch: int = 1, *, scope: str = "bot", stop_id: str | None = None) -> ScopeLevel:
-    return ScopeLevel(scope=scope, level=level, epoch=epoch, stop_id=stop_id)
+def level_of(
+    level: RunLevel, epoch: int = 1, *, scope: str = "bot", stop_id: str | None = None, is_above: bool = False
+) -> ScopeLevel:
+    return ScopeLevel(scope=scope, level=level, epoch=epoch, stop_id=stop_id, is_above=is_above)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +82,36 @@ def test_later_stop_of_another_scope_holds_a_flattening_order_back() -> None:
 
     assert refusing_scope(Purpose.FLATTEN, earlier, stop_id="s5") is None
     assert refusing_scope(Purpose.FLATTEN, later, stop_id="s5") is not None
+
+
+@pytest.mark.parametrize(("above", "may_leave"), [(RunLevel.PAUSE_ENTRIES, True), (RunLevel.STOP, False)])
+def test_customers_flattening_does_not_pass_an_operators_stop(above, may_leave) -> None:
+    """Though it comes later: what the operator stopped, only the operator lets go."""
+    scopes = [
+        level_of(above, 4, scope="broker", stop_id="platform-1", is_above=True),
+        level_of(RunLevel.FLATTEN, 5, stop_id="s5"),
+    ]
+
+    assert (refusing_scope(Purpose.FLATTEN, scopes, stop_id="s5") is None) is may_leave
+
+
+def test_customers_flattening_beside_an_operators_goes_on() -> None:
+    scopes = [
+        level_of(RunLevel.FLATTEN, 4, scope="platform", stop_id="platform-1", is_above=True),
+        level_of(RunLevel.FLATTEN, 5, stop_id="s5"),
+    ]
+
+    assert refusing_scope(Purpose.FLATTEN, scopes, stop_id="s5") is None
+
+
+def test_operators_flattening_passes_every_earlier_stop() -> None:
+    scopes = [
+        level_of(RunLevel.STOP, 3, scope="platform", stop_id="platform-1", is_above=True),
+        level_of(RunLevel.FLATTEN, 4, scope="broker", stop_id="platform-2", is_above=True),
+        level_of(RunLevel.STOP, 2, stop_id="s2"),
+    ]
+
+    assert refusing_scope(Purpose.FLATTEN, scopes, stop_id="platform-2") is None
 
 
 def test_no_scope_known_is_refused() -> None:

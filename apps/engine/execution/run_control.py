@@ -23,12 +23,16 @@ _MAY_LEAVE = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScopeLevel:
-    """The newest request of one scope. A scope nobody ever touched is RUNNING at epoch 0."""
+    """The newest request of one scope. A scope nobody ever touched is RUNNING at epoch 0.
+
+    `is_above` says that the operator set it, over the heads of the customers.
+    """
 
     scope: str
     level: RunLevel
     epoch: int
     stop_id: str | None = None
+    is_above: bool = False
 
 
 def refusing_scope(
@@ -40,13 +44,13 @@ def refusing_scope(
     ----------
     purpose : why the order exists; a cancel passes the purpose of the order it cancels.
     scopes : the newest request of each scope; an empty list is refused with ValueError, because unknown means no.
-    stop_id : the stop a FLATTEN order carries. It may leave while that stop is still the newest word of its scope
-        and no scope was stopped after it.
+    stop_id : the stop a FLATTEN order carries. It may leave while that stop is still the newest word of its scope,
+        no scope was stopped after it, and no customer's flattening passes the operator's STOP, however old.
     is_cancel : cancels pass at every level but REVOKE, which has ended the broker session.
     """
     if not scopes:
         raise ValueError("expected the level of at least one scope, got none")
-    carried = _carried_epoch(scopes, stop_id) if purpose is Purpose.FLATTEN else None
+    carried = _carried(scopes, stop_id) if purpose is Purpose.FLATTEN else None
     for scope in scopes:
         if not _lets_leave(scope, purpose, carried=carried, is_cancel=is_cancel):
             return scope
@@ -71,21 +75,29 @@ def needs_two_people(current: RunLevel, wanted: RunLevel) -> bool:
     return wanted >= RunLevel.FLATTEN or loosens(current, wanted)
 
 
-def _carried_epoch(scopes: Sequence[ScopeLevel], stop_id: str | None) -> int | None:
+def _carried(scopes: Sequence[ScopeLevel], stop_id: str | None) -> ScopeLevel | None:
     for scope in scopes:
         if stop_id is not None and scope.stop_id == stop_id and scope.level is RunLevel.FLATTEN:
-            return scope.epoch
+            return scope
     return None
 
 
-def _lets_leave(scope: ScopeLevel, purpose: Purpose, *, carried: int | None, is_cancel: bool) -> bool:
+def _lets_leave(scope: ScopeLevel, purpose: Purpose, *, carried: ScopeLevel | None, is_cancel: bool) -> bool:
     if scope.level is RunLevel.REVOKE:
         return False
     if is_cancel:
         return True
     if purpose is Purpose.FLATTEN:
         # Without its stop in force a flattening order has no reason to exist, whatever the level.
-        return carried is not None and (scope.level < RunLevel.STOP or scope.epoch <= carried)
+        return carried is not None and _lets_flatten(scope, carried)
     if purpose in ENTRY_PURPOSES:
         return scope.level is RunLevel.RUNNING
     return scope.level <= RunLevel.PAUSE_ENTRIES
+
+
+def _lets_flatten(scope: ScopeLevel, carried: ScopeLevel) -> bool:
+    if scope.level < RunLevel.STOP:
+        return True
+    if scope.level is RunLevel.STOP and scope.is_above and not carried.is_above:
+        return False
+    return scope.epoch <= carried.epoch

@@ -19,7 +19,6 @@ from apps.trading.models import (
     OrderAttempt,
     OrderCommand,
     OrderIntent,
-    PlatformControl,
     PlatformStopRequest,
     Position,
     StopRequest,
@@ -166,18 +165,18 @@ def flatten_position(position: Position) -> OrderIntent | None:
 
     None as well where a later stop of another scope holds the sale back: an order for it could never leave.
     """
+    if position.quantity <= 0:
+        return None
     levels = scope_levels(position.bot)
-    orders = [scope for scope in levels if scope.level is RunLevel.FLATTEN and scope.stop_id]
-    if not orders or position.quantity <= 0:
-        return None
-    newest = max(orders, key=lambda scope: scope.epoch)  # an older one is held back by a newer one
-    if refusing_scope(Purpose.FLATTEN, levels, stop_id=newest.stop_id) is not None:
-        return None
-    return _flatten_intent(_request_behind(newest), position)
+    in_force = [scope for scope in levels if scope.level is RunLevel.FLATTEN]
+    for scope in sorted(in_force, key=lambda scope: scope.epoch, reverse=True):
+        if refusing_scope(Purpose.FLATTEN, levels, stop_id=scope.stop_id) is None:
+            return _flatten_intent(_request_behind(scope), position)
+    return None
 
 
 def _request_behind(scope: ScopeLevel) -> AnyStop:
-    if scope.scope in PlatformControl.Scope.values:
+    if scope.is_above:
         above: PlatformStopRequest = PlatformStopRequest.objects.get(epoch=scope.epoch)
         return above
     own: StopRequest = StopRequest.objects.get(epoch=scope.epoch)
