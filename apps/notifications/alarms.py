@@ -1,6 +1,6 @@
 """Which events a person must hear of, and in which words. An event that comes twice is told once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -8,11 +8,12 @@ from apps.brokers.choices import SessionState
 from apps.brokers.services import SESSION_CHANGED
 from apps.common.db import tenant_scope
 from apps.common.events import Event, subscribe
-from apps.engine.model.choices import OrderState, Purpose, Side
+from apps.engine.model.choices import OrderState, Purpose, RunLevel, Side
 from apps.market.models import Instrument
 from apps.notifications.models import Notification
 from apps.notifications.services import notification_add
 from apps.trading.models import Bot, EntryFreeze, InstrumentConfig, OrderIntent, Position
+from apps.trading.platform_selectors import scope_where
 
 Severity = Notification.Severity
 ORDER_MOVED = "OrderMoved"
@@ -266,6 +267,88 @@ def _refused(event: Event) -> Telling | None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _OperatorWords:
+    title: str
+    text: str
+    did: str
+    can_do: str = ""
+
+
+_SELL_THERE = "You can sell at your broker yourself; ARUN will notice."
+_OPERATOR: Mapping[int, _OperatorWords] = {
+    RunLevel.PAUSE_ENTRIES: _OperatorWords(
+        "purchases{where} are paused",
+        "ARUN's operator paused purchases{where}.",
+        "What your bots hold is watched and still sold by the rule.",
+    ),
+    RunLevel.STOP: _OperatorWords(
+        "trading{where} is stopped",
+        "ARUN's operator stopped trading{where}.",
+        "Your positions stay as they are, and so do stop orders that stand at your broker. ARUN does not watch prices "
+        "meanwhile.",
+        _SELL_THERE,
+    ),
+    RunLevel.FLATTEN: _OperatorWords(
+        "trading{where} is stopped, and everything is sold",
+        "ARUN's operator stopped trading{where} and sells what your bots hold.",
+        "Each lot is sold at the market price of the moment.",
+    ),
+    RunLevel.REVOKE: _OperatorWords(
+        "the broker sessions{where} were ended",
+        "ARUN's operator ended the broker sessions{where}.",
+        "Nothing leaves ARUN: no purchase, no sale, no cancellation. Orders that stand at your broker stay there.",
+        _SELL_THERE,
+    ),
+}
+
+
+def _operator_stop(event: Event) -> Telling | None:
+    """Say what the operator did and what it did here; where there was nothing to lift, a lifting is no news."""
+    level, where = event.data["level"], scope_where(event.data["scope"], event.data["key"])
+    if level == RunLevel.RUNNING:
+        if event.data["was"] == RunLevel.RUNNING:
+            return None
+        return Telling(
+            severity=Severity.INFO,
+            title=f"trading{where} goes on",
+            text=f"ARUN's operator lifted the stop of trading{where}.",
+            did="Your bots follow the rule again, as far as nothing else stops them.",
+        )
+    words = _OPERATOR[level]
+    return Telling(
+        severity=Severity.WARNING if level == RunLevel.PAUSE_ENTRIES else Severity.DANGER,
+        title=words.title.format(where=where),
+        text=words.text.format(where=where),
+        did=" ".join([words.did, *_done_here(event)]),
+        can_do=words.can_do,
+    )
+
+
+def _done_here(event: Event) -> Iterator[str]:
+    done = (
+        ("in_flight", "{} had left before and may still fill.", "order"),
+        ("cancelled", "{} being cancelled.", "purchase"),
+        ("selling", "{} being sold.", "position"),
+    )
+    for name, sentence, noun in done:
+        count = event.data[name]
+        if count:
+            verb = "" if name == "in_flight" else (" is" if count == 1 else " are")
+            yield sentence.format(f"{count} {noun}{'' if count == 1 else 's'}{verb}")
+
+
+def _operator_stop_late(event: Event) -> Telling:
+    where = scope_where(event.data["scope"], event.data["key"])
+    return Telling(
+        severity=Severity.WARNING,
+        title="the operator's stop takes longer than it should",
+        text=f"ARUN's operator stopped trading{where}, and one part of ARUN does not answer.",
+        did="Nothing new is sent from your account. An order that had left before may still fill.",
+        can_do="Look at the order book at your broker for orders that you do not want.",
+    )
+
+
 def _cycle_parked(event: Event) -> Telling | None:
     return Telling(
         severity=Severity.WARNING,
@@ -306,5 +389,7 @@ _TELLINGS: Mapping[str, Callable[[Event], Telling | None]] = {
     "StopEscalated": _stop_late,
     "ProtectionMissing": _unprotected,
     "OrdersRecovered": _recovered,
+    "PlatformStopSettled": _operator_stop,
+    "PlatformStopLate": _operator_stop_late,
     "CycleParked": _cycle_parked,
 }

@@ -29,6 +29,15 @@ def platform_scopes() -> list[tuple[str, str]]:
     return sorted(found, key=lambda pair: (order.index(pair[0]), pair[1]))
 
 
+def scope_where(scope: str, key: str) -> str:
+    """Return where a scope is, as the end of a sentence about trading; nothing for the whole platform."""
+    if scope == Scope.BROKER:
+        return f" at {dict(Broker.choices).get(key, key)}"
+    if scope == Scope.STRATEGY:
+        return f" by version {key.rpartition('@')[2]} of the rule"
+    return ""
+
+
 def newest_platform_stop(scope: str, key: str) -> PlatformStopRequest | None:
     """Return the request that is in force for the scope, if it ever had one."""
     return PlatformStopRequest.objects.filter(scope=scope, key=key).order_by("-epoch").first()

@@ -16,6 +16,7 @@ urlpatterns = [
     path("bots/<uuid:bot_id>/level/<slug:slug>/", bots.level, name="level"),
     path("bots/<uuid:bot_id>/revoke/", bots.revoke, name="revoke"),
     path("stops/<uuid:stop_id>/", bots.stop, name="stop"),
+    path("stops/operator/<uuid:effect_id>/", bots.operator_stop, name="operator_stop"),
     path("positions/", positions.position_list, name="positions"),
     path("positions/close-all/", positions.close_all, name="close_all"),
     path("positions/closed/<uuid:request_id>/", positions.closed, name="closed"),

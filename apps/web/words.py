@@ -724,6 +724,54 @@ FLAT_WORDS = replace(
     promise="Everything the bot bought is sold, and ARUN sends nothing.",
 )
 
+
+@dataclass(frozen=True, slots=True)
+class AboveWords:
+    """What a stop of the operator is called, and what it means for the reader."""
+
+    title: str
+    text: str
+
+
+_ABOVE_WORDS: Mapping[RunLevel, AboveWords] = {
+    RunLevel.PAUSE_ENTRIES: AboveWords(
+        "Purchases{where} are paused by ARUN's operator since {since}.",
+        "ARUN watches what the bot holds and still sells by the rule.",
+    ),
+    RunLevel.STOP: AboveWords(
+        "Trading{where} is stopped by ARUN's operator since {since}.",
+        "ARUN sends nothing but cancellations. Your positions stay as they are, and so do stop orders that stand at "
+        "your broker; ARUN does not watch prices meanwhile. You can sell at your broker yourself.",
+    ),
+    RunLevel.FLATTEN: AboveWords(
+        "Trading{where} is stopped by ARUN's operator since {since}, and what the bots hold is being sold.",
+        "ARUN sells what it bought at the market price of the moment, and sends nothing else.",
+    ),
+    RunLevel.REVOKE: AboveWords(
+        "Trading{where} is stopped by ARUN's operator since {since}, and the broker sessions were ended.",
+        "Nothing leaves ARUN: no purchase, no sale, no cancellation. Orders that stand at your broker stay there. "
+        "You can sell at your broker yourself.",
+    ),
+}
+OPERATOR_TITLES: Mapping[RunLevel, str] = {
+    RunLevel.RUNNING: "Stop{where} lifted",
+    RunLevel.PAUSE_ENTRIES: "Purchases{where} paused",
+    RunLevel.STOP: "Trading{where} stopped",
+    RunLevel.FLATTEN: "Trading{where} stopped, and everything sold",
+    RunLevel.REVOKE: "Broker sessions{where} ended",
+}
+ABOVE_START = "The bot will be started as far as you are concerned. It trades once ARUN's operator lifts this."
+ABOVE_STARTED = "Your own stop is lifted. The bot trades once ARUN's operator lifts this."
+ABOVE_BUTTONS = "The bot's own buttons do not lift this."
+
+
+def above_words(level: RunLevel, *, where: str, since: str, reason: str) -> tuple[str, str]:
+    """Return title and text about a stop of the operator; `where` comes with a blank in front, or is empty."""
+    meant = _ABOVE_WORDS[level]
+    said = f" The operator says: {reason}" if reason else ""
+    return meant.title.format(where=where, since=since), f"{meant.text}{said}"
+
+
 _SKIP_WORDS: Mapping[str, str] = {
     "stopped": "the bot was stopped",
     "late": "a newer candle was there already",

@@ -79,3 +79,54 @@ def test_recovered_orders_are_told_with_their_number(asha) -> None:
     ((severity, text),) = told(asha)
     assert severity == "warning"
     assert "3 orders of yours" in text
+
+
+def tell_operator_stop(
+    tenant: TradingTenant, level: int, *, was: int = 0, scope: str = "broker", **counts: int
+) -> None:
+    facts = {"in_flight": 0, "cancelled": 0, "selling": 0} | counts
+    tell(tenant, "PlatformStopSettled", level=level, was=was, scope=scope, key="paper", epoch=9, effect="x", **facts)
+
+
+def told_in_full(tenant: TradingTenant) -> list[tuple[str, str, str]]:
+    with tenant_scope(tenant.tenant_id):
+        return list(Notification.objects.values_list("severity", "text", "did"))
+
+
+@pytest.mark.parametrize(("level", "severity"), [(1, "warning"), (2, "danger"), (3, "danger"), (4, "danger")])
+def test_operators_stop_is_told_with_its_place(asha, level, severity) -> None:
+    tell_operator_stop(asha, level)
+
+    ((found, text),) = told(asha)
+    assert found == severity
+    assert text.startswith("ARUN's operator ")
+    assert " at Paper trading" in text
+
+
+def test_operators_stop_says_what_it_did_here(asha) -> None:
+    tell_operator_stop(asha, 3, in_flight=1, cancelled=2, selling=1)
+
+    ((_severity, _text, did),) = told_in_full(asha)
+    assert (
+        "1 order had left before and may still fill. 2 purchases are being cancelled. 1 position is being sold." in did
+    )
+
+
+def test_stop_of_the_whole_platform_names_no_broker(asha) -> None:
+    tell_operator_stop(asha, 2, scope="platform")
+
+    assert [text for _severity, text in told(asha)] == ["ARUN's operator stopped trading."]
+
+
+def test_lifted_stop_is_told_and_nothing_lifted_is_not(asha) -> None:
+    tell_operator_stop(asha, 0, was=0)
+    assert told(asha) == []
+
+    tell_operator_stop(asha, 0, was=2)
+    assert told(asha) == [("info", "ARUN's operator lifted the stop of trading at Paper trading.")]
+
+
+def test_late_stop_of_the_operator_is_told(asha) -> None:
+    tell(asha, "PlatformStopLate", stop=1, scope="platform", key="", level=2)
+
+    assert [severity for severity, _text in told(asha)] == ["warning"]

@@ -115,7 +115,11 @@ def close_check(position: Position) -> datetime:
         raise PositionRefusedError("closed", "nothing of this lot is left")
     refusing = refusing_scope(Purpose.MANUAL, scope_levels(position.bot))
     if refusing is not None:
-        data: dict[str, object] = {"scope": refusing.scope, "level": refusing.level.name}
+        data: dict[str, object] = {
+            "scope": refusing.scope,
+            "level": refusing.level.name,
+            "is_above": refusing.is_above,
+        }
         raise PositionRefusedError("stopped", f"the {refusing.scope} is at {refusing.level.name}", data=data)
     if live_sales(position).exclude(state=OrderState.NEW).exists():
         raise PositionRefusedError("selling", "a sale of this lot is under way")

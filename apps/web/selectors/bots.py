@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import CharField, Count, OuterRef, QuerySet, Subquery, Value
-from django.db.models.functions import Cast, Coalesce, Concat
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from apps.brokers.choices import SessionState
 from apps.brokers.models import BrokerConnection
@@ -25,12 +25,11 @@ from apps.trading.models import (
     EntryFreeze,
     InstrumentConfig,
     OrderIntent,
-    PlatformControl,
-    PlatformStopRequest,
     Position,
     StopRequest,
 )
 from apps.web import formats, words
+from apps.web.selectors.above import StopAbove, above_of_each_bot, stops_of
 from apps.web.selectors.frame import business
 
 BOOKS_OLD_SECONDS = 60
@@ -87,9 +86,7 @@ class BotFacts:
     watched_ids: list[UUID]
     frozen: int
     differs: int
-    platform_level: int
-    broker_level: int
-    strategy_level: int
+    above: tuple[StopAbove, ...]
 
 
 LEVEL_SLUGS = {
@@ -101,16 +98,6 @@ LEVEL_SLUGS = {
 }
 SLUG_LEVELS = {slug: level for level, slug in LEVEL_SLUGS.items()}
 _CARD_LEVELS = (RunLevel.RUNNING, RunLevel.PAUSE_ENTRIES, RunLevel.STOP, RunLevel.FLATTEN)
-_SCOPE_WORDS = {
-    PlatformControl.Scope.PLATFORM: "ARUN's operator, for everybody",
-    PlatformControl.Scope.BROKER: "ARUN's operator, for this broker",
-    PlatformControl.Scope.STRATEGY: "ARUN's operator, for this version of the rule",
-}
-
-
-def _newest_platform_level(scope: str, key: Any) -> Coalesce:
-    newest = PlatformStopRequest.objects.filter(scope=scope, key=key).order_by("-epoch").values("level")[:1]
-    return Coalesce(Subquery(newest), int(RunLevel.RUNNING))
 
 
 def _count(rows: QuerySet[Any], *, by: str = "bot_id") -> Coalesce:
@@ -140,17 +127,7 @@ def bots_with_facts() -> list[BotFacts]:
             ),
             fact_frozen=_count(freezes, by="connection_id"),
             fact_differs=_count(freezes.filter(reason=EntryFreeze.Reason.POSITION_DIFFERS), by="connection_id"),
-            fact_platform_level=_newest_platform_level(PlatformControl.Scope.PLATFORM, ""),
-            fact_broker_level=_newest_platform_level(PlatformControl.Scope.BROKER, OuterRef("connection__broker")),
-            fact_strategy_level=_newest_platform_level(
-                PlatformControl.Scope.STRATEGY,
-                Concat(
-                    OuterRef("strategy"),
-                    Value("@"),
-                    Cast(OuterRef("strategy_version"), CharField()),
-                    output_field=CharField(),
-                ),
-            ),
+            fact_above=above_of_each_bot(),
         )
         .order_by("created_at")
     )
@@ -158,8 +135,9 @@ def bots_with_facts() -> list[BotFacts]:
 
 
 def _facts(row: Any) -> BotFacts:
-    names = [field.name for field in fields(BotFacts) if field.name != "bot"]
-    return BotFacts(bot=row, **{name: getattr(row, f"fact_{name}") for name in names})
+    names = [field.name for field in fields(BotFacts) if field.name not in {"bot", "above"}]
+    read = {name: getattr(row, f"fact_{name}") for name in names}
+    return BotFacts(bot=row, above=stops_of(row.fact_above), **read)
 
 
 def newest_stops() -> dict[UUID, StopRequest]:
@@ -222,10 +200,8 @@ def _is_acknowledged(stop: StopRequest) -> bool:
 def _effective(facts: BotFacts, own: StopRequest | None, tenant_wide: StopRequest | None) -> tuple[RunLevel, str]:
     """Return the strictest level over the bot, and who set it when it was not the bot's own button."""
     found = [
-        (facts.platform_level, _SCOPE_WORDS[PlatformControl.Scope.PLATFORM]),
-        (facts.broker_level, _SCOPE_WORDS[PlatformControl.Scope.BROKER]),
-        (facts.strategy_level, _SCOPE_WORDS[PlatformControl.Scope.STRATEGY]),
-        (tenant_wide.level if tenant_wide else 0, "a stop of the whole account"),
+        *((int(stop.level), stop.title) for stop in facts.above),
+        (tenant_wide.level if tenant_wide else 0, "Held back by a stop of the whole account."),
         (own.level if own else 0, ""),
     ]
     level, held_by = max(found, key=lambda pair: (pair[0], pair[1] == ""))
@@ -264,6 +240,7 @@ def readiness(facts: BotFacts, quotes: dict[UUID, CachedQuote], now: datetime) -
     bot = facts.bot
     account: AccountState | None = getattr(bot.connection, "account_state", None)
     return (
+        *_above_items(facts),
         _session_item(bot.connection),
         _books_item(account, now),
         _funds_item(account),
@@ -271,6 +248,18 @@ def readiness(facts: BotFacts, quotes: dict[UUID, CachedQuote], now: datetime) -
         _prices_item(facts, quotes, now),
         _entries_item(facts),
     )
+
+
+def _above_items(facts: BotFacts) -> list[ReadyItem]:
+    return [
+        ReadyItem(
+            name="ARUN's operator",
+            kind="danger" if stop.level >= RunLevel.STOP else "notice",
+            text=words.LEVEL_WORDS[stop.level].state.capitalize(),
+            at=stop.since,
+        )
+        for stop in facts.above[:1]
+    ]
 
 
 _SESSION_KINDS = {

@@ -21,6 +21,7 @@ from apps.trading.models import LIVE_STATES, Decision, Fill, OrderIntent, Outsid
 from apps.trading.selectors import standing_protection
 from apps.trading.services.positions import close_check, live_sales
 from apps.web import formats, words
+from apps.web.selectors.above import stops_above
 from apps.web.selectors.positions import lots_with_rules, rule_levels
 from apps.web.selectors.stops import Effect, order_effect, stop_words
 
@@ -72,14 +73,15 @@ def close_preview(position: Position) -> ClosePreview:
 
 def _refused(position: Position, error: PositionRefusedError) -> ClosePreview:
     level = RunLevel[str(error.data["level"])] if error.code == "stopped" else RunLevel.RUNNING
+    above = next(iter(stops_above(position.bot)), None) if error.data.get("is_above") else None
     sales = live_sales(position).select_related("instrument")
     return ClosePreview(
         position=position,
         effects=tuple(order_effect(sale) for sale in sales),
         notes=(),
         overrides="",
-        refused=words.CLOSE_STOPPED_WORDS.get(level, words.CLOSE_REFUSED_WORDS[error.code]),
-        offers_flatten=level is RunLevel.STOP,
+        refused=above.title if above else words.CLOSE_STOPPED_WORDS.get(level, words.CLOSE_REFUSED_WORDS[error.code]),
+        offers_flatten=level is RunLevel.STOP and above is None,
     )
 
 

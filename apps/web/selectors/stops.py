@@ -13,15 +13,19 @@ from apps.market.quotes import last_quotes
 from apps.trading.models import (
     IN_FLIGHT_STATES,
     LIVE_STATES,
+    AnyStop,
     Bot,
     OrderIntent,
+    PlatformStopEffect,
     Position,
     ProtectiveOrder,
     StopEscalation,
     StopRequest,
 )
+from apps.trading.platform_selectors import newest_platform_stop, scope_where
 from apps.trading.selectors import bots_in_scope, standing_protection
 from apps.web import formats, words
+from apps.web.selectors.above import StopAbove, stops_above
 from apps.web.selectors.frame import business
 
 
@@ -44,6 +48,8 @@ class Preview:
     words: words.LevelWords
     effects: tuple[Effect, ...]
     in_flight: int
+    above: StopAbove | None
+    """The operator's stop that goes on holding the bot back after this, if there is one."""
 
 
 def level_preview(bot: Bot, level: RunLevel) -> Preview:
@@ -65,7 +71,13 @@ def level_preview(bot: Bot, level: RunLevel) -> Preview:
             *_position_effects(positions, level, on_sale),
         ),
         in_flight=sum(1 for order in orders if order.state in IN_FLIGHT_STATES),
+        above=_held_above(bot, level),
     )
+
+
+def _held_above(bot: Bot | None, level: RunLevel) -> StopAbove | None:
+    stops = stops_above(bot) if bot is not None and level < RunLevel.STOP else ()
+    return next((stop for stop in stops if stop.level > level), None)
 
 
 def _open_lots(bot_ids: Iterable[UUID]) -> list[Position]:
@@ -180,6 +192,7 @@ class Progress:
     kept: tuple[Effect, ...]
     """Under Stop: every lot, with the stop order that stands for it at the broker, or that none does."""
     is_settled: bool
+    above: StopAbove | None = None
 
 
 _ESCALATION_WORDS = {
@@ -197,7 +210,7 @@ def access_stop(stop_id: UUID) -> StopRequest:
 
 def stop_progress(stop: StopRequest) -> Progress:
     """Return how far a request has come."""
-    bot = Bot.objects.filter(pk=stop.scope_id).first()
+    bot = Bot.objects.filter(pk=stop.scope_id).select_related("connection").first()
     acknowledgement = getattr(stop, "acknowledgement", None)
     lines: list[dict[str, Any]] = []
     if acknowledgement is not None:
@@ -220,10 +233,63 @@ def stop_progress(stop: StopRequest) -> Progress:
         selling=_effects(acknowledgement.flattening if acknowledgement else [], orders),
         kept=_kept(stop) if level is RunLevel.STOP and acknowledgement is not None else (),
         is_settled=acknowledgement is not None and not any(order.state in LIVE_STATES for order in orders.values()),
+        above=_held_above(bot, level),
     )
 
 
-def _kept(stop: StopRequest) -> tuple[Effect, ...]:
+def access_operator_stop(effect_id: UUID) -> PlatformStopEffect:
+    """Return what a stop of the operator did in this account. Raises PlatformStopEffect.DoesNotExist."""
+    effect: PlatformStopEffect = PlatformStopEffect.objects.select_related("stop").get(pk=effect_id)
+    return effect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorStop:
+    """What a stop of the operator did in this account, order by order."""
+
+    level: RunLevel
+    words: words.LevelWords
+    title: str
+    reason: str
+    requested_at: datetime | None
+    progress: Progress
+    is_in_force: bool
+
+
+def operator_stop(effect: PlatformStopEffect) -> OperatorStop:
+    """Return the page of one of the operator's stops; each order is followed to its end."""
+    stop = effect.stop
+    level = RunLevel(stop.level)
+    lines = [*effect.in_flight, *effect.cancelled, *effect.flattening]
+    orders = _orders_named(lines)
+    newest = newest_platform_stop(stop.scope, stop.key)
+    return OperatorStop(
+        level=level,
+        words=words.LEVEL_WORDS[level],
+        title=words.OPERATOR_TITLES[level].format(where=scope_where(stop.scope, stop.key)),
+        reason=stop.reason,
+        requested_at=business(stop.requested_at),
+        is_in_force=newest is not None and newest.pk == stop.pk,
+        progress=Progress(
+            stop_id=effect.pk,
+            bot_name="",
+            level=level,
+            words=words.LEVEL_WORDS[level],
+            requested_at=business(stop.requested_at),
+            acknowledged_at=business(effect.at),
+            is_superseded=False,
+            in_flight=0,
+            escalations=(),
+            left_before=_effects(effect.in_flight, orders),
+            cancelled=_effects(effect.cancelled, orders),
+            selling=_effects(effect.flattening, orders),
+            kept=_kept(stop) if level is RunLevel.STOP else (),
+            is_settled=not any(order.state in LIVE_STATES for order in orders.values()),
+        ),
+    )
+
+
+def _kept(stop: AnyStop) -> tuple[Effect, ...]:
     lots = _open_lots(bots_in_scope(stop.scope, stop.scope_id).values_list("pk", flat=True))
     return tuple(_position_effects(lots, RunLevel.STOP, set()))
 

@@ -11,9 +11,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 from apps.common.audit import user_actor
 from apps.engine.model.choices import RunLevel
 from apps.tenants.roles import Action, can
-from apps.trading.models import Bot, RunControl, StopRequest
+from apps.trading.models import Bot, PlatformStopEffect, RunControl, StopRequest
 from apps.trading.selectors import require_bot
 from apps.trading.services.stops import stop_request
+from apps.web import words
 from apps.web.access import MemberRequest, member
 from apps.web.selectors import stops
 from apps.web.selectors.bots import LEVEL_SLUGS, SLUG_LEVELS
@@ -82,6 +83,7 @@ def _before(request: MemberRequest, bot: Bot, wanted: RunLevel, *, word_error: s
         "request_id": uuid4(),
         "word": REVOKE_WORD,
         "word_error": word_error,
+        "start_under": words.ABOVE_START,
     }
     if is_fragment(request):
         return render(request, "fragments/level_before.html", context)
@@ -101,10 +103,22 @@ def stop(request: MemberRequest, stop_id: UUID) -> HttpResponse:
 
 def _after(request: MemberRequest, found: StopRequest) -> HttpResponse:
     around = frame()
-    context = {"progress": stops.stop_progress(found)}
+    context = {"progress": stops.stop_progress(found), "started_under": words.ABOVE_STARTED}
     if is_fragment(request):
         return render(request, "fragments/level_after.html", context)
     return page(request, "pages/level.html", section="home", frame=around, context={**context, "sheet": "after"})
+
+
+@require_safe
+@member()
+def operator_stop(request: MemberRequest, effect_id: UUID) -> HttpResponse:
+    """Show what a stop of ARUN's operator did in this account."""
+    around = frame()
+    try:
+        view = stops.operator_stop(stops.access_operator_stop(effect_id))
+    except PlatformStopEffect.DoesNotExist as error:
+        raise Http404 from error
+    return page(request, "pages/operator_stop.html", section="home", frame=around, context={"view": view})
 
 
 def _access_bot(bot_id: UUID) -> Bot:

@@ -69,6 +69,7 @@ def _bots_context(found: list[bots.BotFacts], held: list[Position], working: tup
 
 
 def _banner(found: list[bots.BotFacts], cards: list[bots.BotCard], working: tuple[OrderRow, ...]) -> Banner | None:
+    above = max((stop for facts in found for stop in facts.above), key=lambda stop: stop.level, default=None)
     unknown = sum(1 for row in working if row.state.kind == "danger")
     accounts = [getattr(facts.bot.connection, "account_state", None) for facts in found]
     return most_severe(
@@ -81,6 +82,8 @@ def _banner(found: list[bots.BotFacts], cards: list[bots.BotCard], working: tupl
         ),
         differences=sum({facts.bot.connection_id: facts.differs for facts in found}.values()),
         differences_url=f"{reverse('web:positions')}#outside",
+        above=above,
+        above_url=reverse("web:operator_stop", args=[above.effect_id]) if above and above.effect_id else "",
         held_by=next((card.held_by for card in cards if card.held_by), ""),
     )
 
