@@ -1,20 +1,20 @@
-"""Trading hours for tests: the platform's own calendar files read as they are, and sessions written by hand.
+"""Trading hours for tests: the platform's own calendar files, and sessions written by hand.
 
-The years before 2025 are in no calendar file; there a session is any day on which the recorded prices trade.
+For the older recordings a session is any day on which their prices trade, so that a case names its own exceptions.
 """
 
-import csv
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from functools import lru_cache
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from apps.engine.model.candle import Session
+from apps.engine.model.choices import MarketPhase
+from apps.market.calendar_file import own_days, own_hours, sessions_of_year
+from apps.market.choices import Exchange
 from tests.engine.prices import Row
 
 INDIA = ZoneInfo("Asia/Kolkata")
-CALENDAR = Path(__file__).parents[2] / "apps" / "market" / "data"
 
 
 def at(day: date, clock: str) -> datetime:
@@ -40,30 +40,11 @@ def ordinary_sessions(rows: Iterable[Row], *, but: dict[date, Sequence[Session]]
 @lru_cache(maxsize=8)
 def calendar_sessions(first: date, last: date, session_class: str = "cash") -> tuple[Session, ...]:
     """Return the continuous sessions that the platform's calendar files give for a span of dates."""
-    special = {row["on"]: row for row in _rows("nse_calendar.csv")}
-    found: list[Session] = []
-    for offset in range((last - first).days + 1):
-        day = first + timedelta(days=offset)
-        entry = special.get(day.isoformat())
-        if entry is not None:
-            if entry["kind"] == "special":
-                found.append(session(day, entry["opens"], entry["closes"]))
-        elif day.weekday() < 5:
-            found += [session(day, opens, closes) for opens, closes in _continuous(day, session_class)]
-    return tuple(found)
-
-
-def _continuous(day: date, session_class: str) -> list[tuple[str, str]]:
-    return [
-        (row["opens"], row["closes"])
-        for row in _rows("nse_hours.csv")
-        if row["phase"] == "CONTINUOUS"
-        and row["session_class"] == session_class
-        and row["valid_from"] <= day.isoformat() <= row["valid_to"]
+    days, rules = own_days(), own_hours()
+    rows = [
+        row
+        for year in range(first.year, last.year + 1)
+        for row in sessions_of_year(Exchange.NSE, year, days, rules)
+        if first <= row.on <= last and row.session_class == session_class and row.phase == MarketPhase.CONTINUOUS
     ]
-
-
-@lru_cache(maxsize=4)
-def _rows(name: str) -> tuple[dict[str, str], ...]:
-    with (CALENDAR / name).open(newline="", encoding="utf-8") as file:
-        return tuple(csv.DictReader(file))
+    return tuple(Session(opens_at=row.opens_at, closes_at=row.closes_at) for row in rows)
