@@ -231,7 +231,7 @@ def _judge_entry(snapshot: CycleSnapshot, held: InstrumentSnapshot, costs: Costs
             run_level=snapshot.run_level,
             risk_denial=_state_denial(snapshot),
             allocated_capital=snapshot.allocated_capital,
-            max_quote_age_seconds=max_quote_age(snapshot.risk, snapshot.max_quote_age_seconds),
+            max_quote_age_seconds=max_quote_age((*snapshot.risk, *_own_scope(held)), snapshot.max_quote_age_seconds),
             previous_trading_on=snapshot.previous_trading_on,
             next_trading_on=snapshot.next_trading_on,
             policy=snapshot.policy,

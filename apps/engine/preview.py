@@ -46,15 +46,16 @@ def managed_preview(snapshot: CycleSnapshot) -> tuple[HoldingPreview, ...]:
 
 
 def _preview(snapshot: CycleSnapshot, held: InstrumentSnapshot, position: PositionSnapshot) -> HoldingPreview:
+    params = replace(snapshot.params if held.params is None else held.params, mode=Mode.MANAGED)
     moment = _judged_at(snapshot, held)
     asked = replace(
         snapshot,
-        params=replace(snapshot.params, mode=Mode.MANAGED),
+        params=params,
         trigger=Trigger.CANDLE,
         phase=MarketPhase.CONTINUOUS,
         run_level=RunLevel.RUNNING,
         now=moment,
-        instruments=(held,),
+        instruments=(replace(held, params=None),),
     )
     (decision,) = decide(asked)
     last_price = held.quote.last_price if held.quote is not None and is_usable_price(held.quote.last_price) else None
@@ -63,7 +64,7 @@ def _preview(snapshot: CycleSnapshot, held: InstrumentSnapshot, position: Positi
     proceeds = _proceeds(snapshot, held, sold, last_price)
     return HoldingPreview(
         decision=decision,
-        levels=exit_levels(asked.params, position, last_price) if is_sound else None,
+        levels=exit_levels(params, position, last_price) if is_sound else None,
         last_price=last_price,
         judged_at=moment,
         proceeds=proceeds,

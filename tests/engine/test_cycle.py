@@ -1,6 +1,7 @@
 """Properties of a whole cycle over generated snapshots: what must hold whatever the numbers are."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal as D  # noqa: N817 - a table of prices reads better
@@ -14,7 +15,19 @@ from hypothesis import strategies as st
 from apps.engine.cycle import decide
 from apps.engine.errors import InvalidSnapshotError
 from apps.engine.execution.charges import charges_for
-from apps.engine.model.choices import Action, MarketPhase, Mode, Purpose, Reason, RunLevel, Side, Sizing, Trigger
+from apps.engine.execution.folding import exit_quantity
+from apps.engine.model.choices import (
+    Action,
+    MarketPhase,
+    Mode,
+    Product,
+    Purpose,
+    Reason,
+    RunLevel,
+    Side,
+    Sizing,
+    Trigger,
+)
 from apps.engine.model.decision import Denial
 from apps.engine.model.params import StrategyParams
 from apps.engine.model.reasons import REASON_ACTION, REASON_NUMBERS
@@ -37,9 +50,10 @@ Q = [None, D("NaN"), D("sNaN"), D("Infinity"), D("-Infinity"), D(0), D(-1)]
 class Maker:
     """Makes snapshots from one seed: mostly sound, now and then with a datum that is missing or impossible."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, faulty: bool = True) -> None:
         self.random = Random(seed)
-        self.faulty = self.random.random() < 0.4  # so that a good share of snapshots has no fault at all
+        # So that a good share of snapshots has no fault at all, and all of them where none is wanted.
+        self.faulty = self.random.random() < 0.4 and faulty
 
     def rupees(self, low: int, high: int) -> D:
         return D(self.random.randint(low * 100, high * 100)) / 100
@@ -89,7 +103,7 @@ class Maker:
             ),
             indicator=self.maybe(self.reading(price), None),
             quote=self.maybe(self.quote(price), None),
-            position=self.some(self.position(price), 0.35),
+            position=self.some(self.position(name, price), 0.35),
             is_enabled=not self.flag(),
             has_working_entry=self.flag(),
             has_working_exit=self.flag(),
@@ -137,10 +151,10 @@ class Maker:
         age = self.maybe(self.random.randint(-5, 15), -60, 16, 4000)
         return Quote(last_price=last_price, at=NOW - timedelta(seconds=age))
 
-    def position(self, price: D) -> PositionSnapshot:
+    def position(self, name: str, price: D) -> PositionSnapshot:
         average = max(D("0.01"), (price * self.random.randint(60, 140) / 100).quantize(D("0.0001")))
         return PositionSnapshot(
-            position_id="p",
+            position_id=f"p-{name}",
             quantity=self.maybe(self.random.randint(1, 500), 0, -1),
             average_price=self.maybe(average, *Q[1:]),
             highest_price=self.maybe(average * self.random.randint(100, 140) / 100, *Q),
@@ -315,6 +329,13 @@ def _check_terms(snapshot: CycleSnapshot, order: Any, item: InstrumentSnapshot) 
     assert order.reserved_amount == order.limit_price * order.quantity + charges.total
     if snapshot.params.sizing is Sizing.FIXED_AMOUNT:
         assert order.limit_price * order.quantity <= snapshot.params.size
+    if snapshot.params.sizing is Sizing.PERCENT:
+        budget = number(snapshot.allocated_capital) * snapshot.params.size / 100
+        assert order.limit_price * order.quantity <= budget
+    if snapshot.params.sizing is Sizing.FIXED_QUANTITY:
+        assert order.quantity <= snapshot.params.size
+    assert item.filters.lower_band is None or order.limit_price >= item.filters.lower_band
+    assert order.product is Product.CNC
     for each in snapshot.risk:
         if each.limits.trade_cap is not None:
             assert order.limit_price * order.quantity <= each.limits.trade_cap
@@ -374,21 +395,220 @@ def test_an_exit_never_exceeds_the_lot_nor_what_is_sellable(snapshot: CycleSnaps
 
 @EXAMPLES
 @given(snapshot=snapshots())
+def test_an_exit_keeps_to_the_tick_the_band_and_the_freeze_quantity(snapshot: CycleSnapshot) -> None:
+    for decision, item in _with_items(snapshot):
+        order = decision.order
+        if order is None or order.side is Side.BUY:
+            continue
+        assert order.product is Product.CNC
+        freeze = item.instrument.freeze_quantity
+        assert freeze is None or order.quantity <= freeze
+        if order.limit_price is not None:
+            assert order.limit_price > 0
+            assert order.limit_price % number(item.instrument.tick_size) == 0
+            band = item.filters.lower_band
+            assert band is None or not band.is_finite() or order.limit_price >= band
+
+
+@EXAMPLES
+@given(snapshot=snapshots(), own=st.integers(1, 400), used=st.integers(0, 40), pledged=st.integers(0, 40))
+def test_exits_leave_the_customers_own_shares_alone(snapshot: CycleSnapshot, own: int, used: int, pledged: int) -> None:
+    """A broker counts all shares together; what a decision asks for, resized by the gateway, is never the customer's."""
+    for decision, item in _with_items(snapshot):
+        order, position = decision.order, item.position
+        if order is None or position is None or order.side is Side.BUY:
+            continue
+        at_broker = max(0, position.quantity + own - used - pledged)
+        left = exit_quantity(open_lot=position.quantity, sellable_quantity=at_broker, baseline_quantity=own)
+        sold = min(order.quantity, left)
+        assert sold <= position.quantity
+        assert sold == 0 or at_broker - sold >= own
+
+
+@EXAMPLES
+@given(snapshot=snapshots())
 def test_never_at_a_loss_never_orders_below_cost_and_charges(snapshot: CycleSnapshot) -> None:
-    snapshot = replace(snapshot, params=replace(snapshot.params, never_sell_at_loss=True))
+    never = {"never_sell_at_loss": True}
+    snapshot = replace(snapshot, params=replace(snapshot.params, **never))
     for decision, item in _with_items(snapshot):
         order, position = decision.order, item.position
         if order is None or position is None or order.side is Side.BUY:
             continue
         if order.reason in (Reason.CATASTROPHIC_STOP, Reason.DAILY_LOSS_FLATTEN):
             continue  # the two that may sell at a loss all the same
-        floor = number(order.limit_price)
-        quantity, on = position.quantity, snapshot.trading_on
+        floor, sold, on = number(order.limit_price), order.quantity, snapshot.trading_on
         bought = position.entry_charges
         if bought is None:
-            bought = charges_for(snapshot.broker, on, Side.BUY, quantity, position.average_price).total
-        sold = charges_for(snapshot.broker, on, Side.SELL, quantity, floor).total
-        assert floor * quantity - sold >= position.average_price * quantity + bought
+            bought = charges_for(snapshot.broker, on, Side.BUY, position.quantity, position.average_price).total
+        paid = charges_for(snapshot.broker, on, Side.SELL, sold, floor).total
+        assert floor * sold - paid >= position.average_price * sold + bought * sold / position.quantity
+
+
+@EXAMPLES
+@given(snapshot=snapshots(), later=st.integers(0, 890), price=st.integers(50, 150), seed=SEEDS)
+def test_a_candle_that_is_judged_again_asks_for_the_same_entry_or_none(
+    snapshot: CycleSnapshot, later: int, price: int, seed: int
+) -> None:
+    """One decision per instrument and candle: whenever and at whatever price it is repeated, its key is the same."""
+    moved = timedelta(seconds=min(later, 898))
+    again = replace(
+        snapshot,
+        now=snapshot.now + moved,
+        slot=snapshot.slot + timedelta(seconds=seed % 60),
+        instruments=tuple(
+            replace(
+                item,
+                quote=None
+                if item.quote is None or not item.quote.last_price.is_finite()
+                else Quote(last_price=item.quote.last_price * price / 100, at=item.quote.at + moved),
+            )
+            for item in snapshot.instruments
+        ),
+    )
+
+    first = {each.instrument_id: each.order for each in decide(snapshot) if each.order is not None}
+    second = {each.instrument_id: each.order for each in decide(again) if each.order is not None}
+
+    for name in first.keys() & second.keys():
+        if first[name].purpose == second[name].purpose:
+            assert first[name].key == second[name].key
+    assert len({order.key for order in second.values()}) == len(second)
+
+
+@settings(max_examples=800, deadline=None)
+@given(seed=SEEDS)
+def test_any_one_datum_that_is_missing_old_or_no_number_ends_the_entry(seed: int) -> None:
+    """Whatever would be bought, breaking any single thing that it stands on ends it, and every time by a name."""
+    snapshot = Maker(seed, faulty=False).snapshot()
+    bought = [each.instrument_id for each in decide(snapshot) if each.action is Action.BUY]
+    for name in bought[:1]:
+        for number_of_break, breaks in enumerate([*_item_breaks(snapshot), *_snapshot_breaks(snapshot)]):
+            (decision,) = [each for each in decide(breaks(snapshot, name)) if each.instrument_id == name]
+
+            assert decision.action is not Action.BUY, number_of_break
+            assert decision.order is None
+            assert set(REASON_NUMBERS[decision.reason]) <= set(decision.numbers)
+
+
+def test_the_sound_snapshots_buy_often_enough_to_break() -> None:
+    bought = sum(
+        any(each.action is Action.BUY for each in decide(Maker(seed, faulty=False).snapshot())) for seed in range(400)
+    )
+
+    assert bought > 30  # each is broken in some hundred ways
+
+
+Break = Callable[[CycleSnapshot, str], CycleSnapshot]
+
+
+def _on_item(**changes: Any) -> Break:
+    def apply(snapshot: CycleSnapshot, name: str) -> CycleSnapshot:
+        items = tuple(
+            replace(item, **{key: value(item) if callable(value) else value for key, value in changes.items()})
+            if item.instrument.instrument_id == name
+            else item
+            for item in snapshot.instruments
+        )
+        return replace(snapshot, instruments=items)
+
+    return apply
+
+
+def _on_snapshot(**changes: Any) -> Break:
+    return lambda snapshot, _: replace(snapshot, **changes)
+
+
+def _quote_at(seconds: int) -> Break:
+    return _on_item(quote=lambda item: replace(item.quote, at=NOW - timedelta(seconds=seconds)))
+
+
+def _reading(**changes: Any) -> Break:
+    return _on_item(indicator=lambda item: replace(item.indicator, **changes))
+
+
+def _instrument(**changes: Any) -> Break:
+    return _on_item(instrument=lambda item: replace(item.instrument, **changes))
+
+
+def _item_breaks(snapshot: CycleSnapshot) -> list[Break]:
+    numbers = [D("NaN"), D("sNaN"), D("Infinity"), D("-Infinity"), D(0), D(-1)]
+    breaks = [
+        _on_item(quote=None),
+        _quote_at(16),
+        _quote_at(86_400),
+        _quote_at(-6),
+        *(_on_item(quote=lambda item, bad=bad: replace(item.quote, last_price=bad)) for bad in numbers),
+        *(_instrument(tick_size=bad) for bad in (None, *numbers)),
+        *(_instrument(lot_size=bad) for bad in (None, 0, -1)),
+        _on_item(held_elsewhere=None),
+        _on_item(held_elsewhere=True),
+        _on_item(entries_today=None),
+        _on_item(has_unknown_order=True),
+        _on_item(has_unknown_exit=True),
+        _on_item(has_working_entry=True),
+        _on_item(is_enabled=False),
+        _on_item(entry_freeze="POSITION_DIFFERS"),
+        _on_item(corporate_action_hold=True),
+        *(_on_item(overnight=Overnight(previous_close=bad, session_close=D(100))) for bad in (None, *numbers)),
+        *(_on_item(overnight=Overnight(previous_close=D(100), session_close=bad)) for bad in (None, *numbers)),
+        _on_item(overnight=Overnight(previous_close=D(50), session_close=D(100))),
+        _on_item(filters=lambda item: replace(item.filters, can_be_sold_later=None)),
+        *(_on_item(filters=lambda item, bad=bad: replace(item.filters, upper_band=bad)) for bad in numbers),
+    ]
+    if snapshot.params.mode is Mode.SIP:
+        return [*breaks, _on_item(sip_done=None), _on_item(sip_done=True)]
+    return [
+        *breaks,
+        _on_item(indicator=None),
+        *(_reading(rsi=bad) for bad in (None, float("nan"), float("inf"), -0.1, 100.1)),
+        *(_reading(candle_close=bad) for bad in (None, *numbers)),
+        _reading(period=15),
+        _reading(candle_count=99),
+        _reading(candle_opened_at=None),
+        _reading(candle_opened_at=CANDLE - timedelta(minutes=15)),
+        _reading(candle_opened_at=NOW),
+        _reading(denial=Denial(reason=Reason.CANDLE_GAP, numbers={"missing": 1, "first_missing_at": "x"})),
+    ]
+
+
+def _snapshot_breaks(snapshot: CycleSnapshot) -> list[Break]:
+    numbers = [None, D("NaN"), D("sNaN"), D("Infinity"), D("-Infinity")]
+    unasked = {"max_open_positions"} if snapshot.params.mode is Mode.SIP else set()  # it may add to an open lot
+    limits: dict[str, Any] = {
+        "max_open_positions": 50,
+        "max_orders_per_day": 50,
+        "pause_after_losses": 50,
+        "daily_loss": D(10**9),
+        "capital": D(10**9),
+    }
+    filters: dict[str, Any] = {
+        "only_nifty50": True,
+        "index_above_average": True,
+        "minimum_turnover": D(1),
+        "maximum_volume_percent": D(100),
+    }
+    return [
+        *(_on_snapshot(cash=bad) for bad in numbers),
+        *(_on_snapshot(allocated_capital=bad) for bad in numbers),
+        *(_on_snapshot(capital_in_use=bad) for bad in numbers),
+        _on_snapshot(broker="nobody"),
+        _on_snapshot(trading_on=date(2019, 3, 4)),
+        *(_on_snapshot(run_level=level) for level in RunLevel if level is not RunLevel.RUNNING),
+        *(_on_snapshot(phase=phase) for phase in MarketPhase if phase is not MarketPhase.CONTINUOUS),
+        _on_snapshot(trigger=Trigger.PRICE),
+        *(_on_snapshot(risk=(a_scope({name: limit}),)) for name, limit in limits.items() if name not in unasked),
+        *(_switched_on(name, value) for name, value in filters.items()),
+    ]
+
+
+def _switched_on(name: str, value: Any) -> Break:
+    """Return the break that switches a filter on and knows nothing of what it asks."""
+
+    def apply(snapshot: CycleSnapshot, instrument: str) -> CycleSnapshot:
+        params = replace(snapshot.params, **{name: value})
+        return _on_item(filters=FilterFacts())(replace(snapshot, params=params), instrument)
+
+    return apply
 
 
 @EXAMPLES

@@ -7,7 +7,7 @@ from apps.engine.cycle import decide
 from apps.engine.model.choices import Mode, Reason, Sizing
 from apps.engine.model.params import RiskLimits, StrategyParams
 from apps.engine.replay import decisions_to_bytes, replay, snapshot_from_bytes, snapshot_to_bytes
-from tests.engine.builders import a_position, a_snapshot, an_item, decided, held
+from tests.engine.builders import a_position, a_quote, a_snapshot, an_item, decided, held
 
 OWN = StrategyParams(buy_rsi=D(25), sizing=Sizing.FIXED_QUANTITY, size=D(3))
 
@@ -85,6 +85,13 @@ def test_exposure_of_its_own_counts_what_is_held_already() -> None:
         Reason.FACT_UNKNOWN,
     )
     assert outside.numbers["scope"] == "share"
+
+
+def test_age_of_a_price_of_its_own_is_asked() -> None:
+    old = replace(an_item(rsi=20.0, limits=RiskLimits(stale_data_seconds=2)), quote=a_quote(age_seconds=3))
+
+    assert decided(old).reason is Reason.QUOTE_STALE
+    assert decided(replace(old, limits=None)).reason is Reason.RSI_BUY
 
 
 def test_limits_of_its_own_never_hold_a_sale_back() -> None:

@@ -94,6 +94,16 @@ def test_a_holding_without_known_charges_has_no_gain() -> None:
     assert shown(held("94", entry_charges=D(1)), broker="nobody").proceeds is None
 
 
+def test_a_share_with_parameters_of_its_own_is_shown_by_them() -> None:
+    own = StrategyParams(mode=Mode.INVEST, stop_loss_percent=D(2))
+
+    preview = shown(replace(held("97"), params=own))
+
+    assert preview.decision.reason is Reason.STOP_LOSS
+    assert preview.levels is not None
+    assert preview.levels.stop == 98
+
+
 def test_only_holdings_are_shown() -> None:
     previews = managed_preview(a_snapshot(an_item("A"), held("94"), an_item("B")))
 

@@ -28,7 +28,7 @@ LOGIC_MODULES = (
     "strategies/sizing.py",
 )
 
-STRATEGY_HASH = "48bc9af6e7d1b4c1476458371cef5de94670e31792e3bac4d1b59fc027f8ff93"
+STRATEGY_HASH = "9ae9646e54f6304df360eb58f79b434951c28941659392219335b6df26cf197d"
 
 DESCRIPTION = """\
 The bot watches the shares you choose. Each time a candle completes, it works out the relative strength index (RSI)
