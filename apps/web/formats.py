@@ -78,6 +78,18 @@ def trimmed(value: Decimal | int) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def trimmed_number(value: Decimal | int) -> str:
+    """Return a number with Indian grouping and without idle zeros: 1,25,000 or 2.5."""
+    places = max(0, -int(Decimal(trimmed(value)).as_tuple().exponent))
+    return number(Decimal(value), places=places)
+
+
+def file_name(text: str) -> str:
+    """Return a text as a name that every file system takes, in plain letters."""
+    kept = "".join(sign if sign.isascii() and (sign.isalnum() or sign in "-_. ") else "-" for sign in text)
+    return kept.strip(" .-")[:100] or "file"
+
+
 def ist(at: datetime | None, *, seconds: bool = False) -> str:
     """Return a moment in Indian time, such as Mon 23 Nov, 09:15 IST."""
     if at is None:

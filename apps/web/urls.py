@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.web.views import bots, home, live, notices, outside, positions, public, start, style, trading
+from apps.web.views import bots, home, instruments, live, notices, outside, positions, public, start, style, trading
 
 app_name = "web"
 
@@ -25,6 +25,17 @@ urlpatterns = [
     path("positions/<uuid:position_id>/why/", positions.why, name="lot_story"),
     path("positions/outside/<uuid:freeze_id>/<slug:slug>/", outside.answer, name="outside"),
     path("positions/outside/answers/<uuid:trade_id>/", outside.answered, name="answered"),
+    path("instruments/", instruments.share_list, name="instruments"),
+    path("instruments/switch/", instruments.share_switch, name="share_switch"),
+    path("instruments/<uuid:config_id>/", instruments.share_edit, name="share"),
+    path("instruments/<uuid:config_id>/row/", instruments.share_row, name="share_row"),
+    path("instruments/<uuid:config_id>/away/", instruments.share_away, name="share_away"),
+    path("instruments/imports/<uuid:import_id>/", instruments.import_report, name="import"),
+    path("instruments/imports/<uuid:import_id>/refused.csv", instruments.import_refused, name="import_refused"),
+    path("bots/<uuid:bot_id>/shares/search/", instruments.share_search, name="share_search"),
+    path("bots/<uuid:bot_id>/shares/add/", instruments.share_add, name="share_add"),
+    path("bots/<uuid:bot_id>/shares/import/", instruments.import_new, name="import_new"),
+    path("bots/<uuid:bot_id>/shares.csv", instruments.share_export, name="share_export"),
     path("orders/", trading.order_list, name="orders"),
     path("orders/<uuid:order_id>/", trading.order_detail, name="order"),
     path("trades/", trading.trade_list, name="trades"),

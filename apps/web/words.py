@@ -790,6 +790,11 @@ def skip_words(reason: str | None) -> str:
     return _SKIP_WORDS.get(code, _word(code)) + (f" ({detail.strip()})" if detail.strip() else "")
 
 
+def freeze_words(reason: str) -> str:
+    """Return why entries of a share are frozen."""
+    return _word(reason)
+
+
 def exit_rule_words(reason: str) -> str:
     """Return the rule that asked for an exit."""
     return _word(reason) if reason else ""

@@ -132,6 +132,27 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   if (part.matches("[data-live]") && part.querySelector("details[data-menu][open]")) event.preventDefault();
 });
 
+// --- tables: tick all, give an edit up ------------------------------------------------------------------------------
+
+function showTickAll(within) {
+  for (const label of within.querySelectorAll("[data-tick-all-label]")) label.hidden = false;
+}
+
+showTickAll(document);
+document.addEventListener("htmx:afterSwap", (event) => showTickAll(event.detail.target));
+
+document.addEventListener("change", (event) => {
+  const name = event.target.dataset?.tickAll;
+  if (name === undefined) return;
+  for (const box of document.querySelectorAll(`tbody input[type=checkbox][name="${name}"]`)) {
+    box.checked = event.target.checked;
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") event.target.closest("[data-editing]")?.querySelector("[data-cancel]")?.click();
+});
+
 // --- forms that are sent once (the server holds on its own; this spares the reader the doubt) -----------------------
 
 document.addEventListener("submit", (event) => {

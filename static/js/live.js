@@ -54,7 +54,8 @@ function wants(element, kind) {
 function isBeingRead(element) {
   if (!("liveChip" in element.dataset)) return false;
   const top = element.getBoundingClientRect().top;
-  return top < 0 || element.querySelector("details[open]") !== null || element.contains(document.activeElement);
+  const busy = element.querySelector("details[open], [data-editing], tbody input[type=checkbox]:checked");
+  return top < 0 || busy !== null || element.contains(document.activeElement);
 }
 
 function refresh(element) {
@@ -90,11 +91,17 @@ function showChip(element) {
     if (head) head.after(chip);
     else element.prepend(chip);
   }
-  chip.firstElementChild.textContent = `${count} new`;
+  chip.firstElementChild.textContent = `${count} ${element.dataset.liveChip || "new"}`;
 }
 
 document.addEventListener("htmx:afterSwap", (event) => {
   delete event.detail.target.dataset.waiting;
+});
+
+// The clock of such a list waits as well; the chip and the reader's own actions do not.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const timed = event.detail.requestConfig.triggeringEvent === undefined;
+  if (timed && isBeingRead(event.detail.elt)) event.preventDefault();
 });
 
 function dispatch(event) {

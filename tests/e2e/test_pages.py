@@ -33,6 +33,8 @@ def member_paths(world) -> list[str]:
         f"/positions/{world.lot}/close/",
         f"/positions/{world.lot}/levels/",
         f"/positions/{world.lot}/why/",
+        "/instruments/",
+        f"/bots/{world.account.bot_id}/shares/import/",
         "/orders/",
         "/orders/?show=unknown",
         f"/orders/{world.unknown}/",

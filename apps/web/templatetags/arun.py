@@ -51,6 +51,12 @@ def ist_clock(at: datetime | None) -> str:
 
 
 @register.filter
+def places_text(used: int, limit: int) -> str:
+    """Return how much of a limit is used, such as 3 of 20."""
+    return f"{used} of {limit}"
+
+
+@register.filter
 def ago(at: datetime | None) -> str:
     return formats.ago(at, clock.now())
 
