@@ -74,16 +74,20 @@ class RouteKey(TenantModel):
 
 
 class Acknowledgement(TenantModel):
-    """A person agreed to a text, in the version that was shown. Append-only."""
+    """A person agreed to a text: the version of its wording, and the very words that were shown. Append-only."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     text_key = models.CharField(max_length=80)
     version = models.PositiveIntegerField()
+    text = models.TextField(default="", help_text="What was shown, with the numbers that stood in it.")
+    text_hash = models.CharField(max_length=64, default="", help_text="SHA-256 of the text, hexadecimal.")
     at = models.DateTimeField()
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["tenant", "user", "text_key", "version"], name="acknowledgement_once"),
+            models.UniqueConstraint(
+                fields=["tenant", "user", "text_key", "version", "text_hash"], name="acknowledgement_once"
+            ),
         ]
 
     def __str__(self) -> str:

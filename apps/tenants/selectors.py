@@ -1,5 +1,6 @@
 """Who belongs where. `memberships_of_user` is the one read that crosses tenants, and sees one person's rows only."""
 
+import hashlib
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -77,3 +78,8 @@ def tenant_for_route(kind: str, key_hash: str) -> UUID | None:
 def has_acknowledged(user_id: UUID, text_key: str, version: int) -> bool:
     """Return whether the person agreed to this version of the text in the open scope's tenant."""
     return bool(Acknowledgement.objects.filter(user_id=user_id, text_key=text_key, version=version).exists())
+
+
+def text_digest(text: str) -> str:
+    """Return the fingerprint by which two readings of a text are compared."""
+    return hashlib.sha256(text.encode()).hexdigest()

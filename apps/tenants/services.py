@@ -92,20 +92,33 @@ def _tell(action: str, membership: Membership, *, actor: str) -> None:
     events.publish(MEMBERSHIP_CHANGED, tenant_id=require_tenant_id(), data={**data, "action": action})
 
 
-def acknowledgement_add(*, user_id: UUID, text_key: str, version: int) -> Acknowledgement:
-    """Note that the person agreed to this version of a text; agreeing again returns the first note."""
+def acknowledgement_add(*, user_id: UUID, text_key: str, version: int, text: str) -> Acknowledgement:
+    """Note that the person agreed to these words; agreeing to the same again returns the first note."""
+    digest = selectors.text_digest(text)
     found: Acknowledgement
     found, created = Acknowledgement.objects.get_or_create(
-        tenant_id=require_tenant_id(), user_id=user_id, text_key=text_key, version=version, defaults={"at": clock.now()}
+        tenant_id=require_tenant_id(),
+        user_id=user_id,
+        text_key=text_key,
+        version=version,
+        text_hash=digest,
+        defaults={"text": text, "at": clock.now()},
     )
     if created:
         audit.record(
             "acknowledgement.added",
             actor=audit.user_actor(user_id),
             subject=f"text:{text_key}",
-            data={"version": version},
+            data={"version": version, "text_hash": digest},
         )
     return found
+
+
+def tenant_rename(*, name: str, actor: str) -> None:
+    """Give the open scope's tenant another name; the same name changes nothing."""
+    tenant_id = require_tenant_id()
+    if Tenant.objects.filter(pk=tenant_id).exclude(name=name.strip()).update(name=name.strip()):
+        audit.record("tenant.renamed", actor=actor, subject=f"tenant:{tenant_id}")
 
 
 def route_key_add(*, kind: str, key_hash: str) -> RouteKey:

@@ -37,7 +37,7 @@ def member(action: Action = Action.VIEW) -> Callable[[MemberView[P]], View[P]]:
         @wraps(view)
         def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
             if not request.user.is_authenticated:
-                return _to_login(request)
+                return to_login(request)
             if getattr(request, "membership", None) is None:
                 return redirect("web:start")
             known = cast("MemberRequest", request)
@@ -52,7 +52,7 @@ def member(action: Action = Action.VIEW) -> Callable[[MemberView[P]], View[P]]:
     return wrap
 
 
-def _to_login(request: HttpRequest) -> HttpResponse:
+def to_login(request: HttpRequest) -> HttpResponse:
     """Send the person to the log-in page; htmx must be told to leave the page rather than swap the answer in."""
     if request.headers.get("HX-Request") == "true":
         return HttpResponse(status=204, headers={"HX-Redirect": resolve_url(settings.LOGIN_URL)})

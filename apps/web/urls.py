@@ -2,7 +2,21 @@
 
 from django.urls import path
 
-from apps.web.views import bots, home, instruments, live, notices, outside, positions, public, start, style, trading
+from apps.web.views import (
+    bots,
+    connections,
+    home,
+    instruments,
+    live,
+    notices,
+    outside,
+    positions,
+    public,
+    start,
+    start_shares,
+    style,
+    trading,
+)
 
 app_name = "web"
 
@@ -11,6 +25,15 @@ urlpatterns = [
     path("strategy/", public.strategy, name="strategy"),
     path("style/", style.style, name="style"),
     path("start/", start.start, name="start"),
+    path("start/broker/", start.broker, name="start_broker"),
+    path("start/limits/", start.limits, name="start_limits"),
+    path("start/limits/check/", start.limits_check, name="start_limits_check"),
+    path("start/limits/preset/", start.limits_preset, name="start_limits_preset"),
+    path("start/shares/", start_shares.shares, name="start_shares"),
+    path("start/shares/file/", start_shares.shares_file, name="start_shares_file"),
+    path("start/shares/refused.csv", start_shares.shares_refused, name="start_shares_refused"),
+    path("start/secure/", start_shares.secure, name="start_secure"),
+    path("connections/<uuid:connection_id>/test/", connections.connection_test, name="connection_test"),
     path("home/", home.home, name="home"),
     path("home/part/<slug:name>/", home.part, name="home_part"),
     path("bots/<uuid:bot_id>/level/<slug:slug>/", bots.level, name="level"),

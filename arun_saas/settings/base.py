@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "apps.market",
     "apps.trading",
     "apps.notifications",
+    "apps.onboarding",
     "apps.web",
     "apps.support",
     "apps.sandbox",

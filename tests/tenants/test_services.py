@@ -171,7 +171,7 @@ def test_acknowledgement_is_noted_once_for_each_version(clock):
 
     with tenant_scope(people.tenant.id):
         for version in (1, 1, 2):
-            services.acknowledgement_add(user_id=people.owner.pk, text_key="risk", version=version)
+            services.acknowledgement_add(user_id=people.owner.pk, text_key="risk", version=version, text="Words.")
 
         assert list(Acknowledgement.objects.order_by("version").values_list("version", "at")) == [
             (1, clock.at),
@@ -181,6 +181,20 @@ def test_acknowledgement_is_noted_once_for_each_version(clock):
         assert has_acknowledged(people.owner.pk, "risk", 2)
         assert not has_acknowledged(people.owner.pk, "risk", 3)
         assert not has_acknowledged(people.viewer.pk, "risk", 1)
+
+
+@pytest.mark.django_db
+def test_other_words_of_the_same_version_are_agreed_to_anew():
+    people = make_people()
+
+    with tenant_scope(people.tenant.id):
+        for text in ("at most 100", "at most 100", "at most 200"):
+            services.acknowledgement_add(user_id=people.owner.pk, text_key="risk", version=1, text=text)
+
+        assert list(Acknowledgement.objects.order_by("pk").values_list("text", flat=True)) == [
+            "at most 100",
+            "at most 200",
+        ]
 
 
 @pytest.mark.django_db

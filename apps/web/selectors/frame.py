@@ -5,22 +5,27 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models import Count, Exists, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce, JSONObject
 
 from apps.common.db import require_tenant_id
 from apps.common.models import TenantStream
 from apps.notifications.models import Notification
 from apps.notifications.selectors import choices_of
+from apps.onboarding.selectors import unfinished
 from apps.tenants.models import Membership, Tenant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """The last number of the tenant's stream, read before the page's rows, and what nobody has read yet, by class."""
+    """The last number of the tenant's stream, read before the page's rows, and what nobody has read yet, by class.
+
+    `is_set_up` is False while something may be missing before the first trade.
+    """
 
     live_seq: int
     unread: Mapping[str, int]
+    is_set_up: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +62,11 @@ def frame() -> Frame:
     )
     row = (
         Tenant.objects.filter(pk=tenant_id)
-        .annotate(live_seq=Coalesce(Subquery(stream), 0), unread=Subquery(unread))
-        .values("live_seq", "unread")
+        .annotate(live_seq=Coalesce(Subquery(stream), 0), unread=Subquery(unread), unfinished=Exists(unfinished()))
+        .values("live_seq", "unread", "unfinished")
         .get()
     )
-    return Frame(live_seq=row["live_seq"], unread=row["unread"] or {})
+    return Frame(live_seq=row["live_seq"], unread=row["unread"] or {}, is_set_up=not row["unfinished"])
 
 
 def business(at: datetime | None) -> datetime | None:

@@ -1,5 +1,6 @@
 """Template tags of the face: the elements that carry a number, a time or a state."""
 
+from collections.abc import Sized
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -140,6 +141,12 @@ def badge(text: str, kind: str = "", icon: str = "", title: str = "") -> dict[st
 def badge_times(count: int) -> dict[str, object]:
     """How often something happened that is told once."""
     return {"text": f"{count} times", "kind": "", "icon": "", "title": "It was told once and counted since."}
+
+
+@register.inclusion_tag("elements/badge.html")
+def badge_count(rows: Sized, word: str, kind: str) -> dict[str, object]:
+    """How many of something there are; colored only where there is one."""
+    return {"text": f"{len(rows)} {word}", "kind": kind if len(rows) else "", "icon": "", "title": ""}
 
 
 @register.inclusion_tag("elements/badge.html")

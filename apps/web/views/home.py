@@ -8,17 +8,20 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from apps.accounts.selectors import is_address_confirmed
 from apps.brokers.choices import SessionState
 from apps.common import clock
 from apps.market.choices import Exchange
 from apps.market.quotes import last_quotes
 from apps.notifications.selectors import notifications_newest
+from apps.onboarding.selectors import progress_of
 from apps.trading.models import Position
 from apps.web.access import MemberRequest, member
 from apps.web.selectors import bots, positions, timeline
 from apps.web.selectors.banner import Banner, most_severe
 from apps.web.selectors.frame import frame
 from apps.web.selectors.orders import OrderRow, live_orders
+from apps.web.selectors.setup import checklist
 from apps.web.views.pages import page, permissions
 
 Context = dict[str, object]
@@ -40,6 +43,7 @@ def home(request: MemberRequest) -> HttpResponse:
         "timeline": timeline.timeline_view(chosen=request.GET.get("show", ""), limit=HOME_TIMELINE),
         "fills": positions.fills_today(Exchange.SIM, clock.now()),
         "notices": notifications_newest(NOTICES),
+        **({} if around.is_set_up else _setup_part(request)),
     }
     return page(request, "pages/home.html", section="home", frame=around, context=context)
 
@@ -123,6 +127,14 @@ def _notices_part(request: MemberRequest) -> Context:
     return {"notices": notifications_newest(NOTICES)}
 
 
+def _setup_part(request: MemberRequest) -> Context:
+    is_confirmed = True
+    progress = progress_of(request.user.pk)
+    if progress is not None and not progress.is_done:
+        is_confirmed = is_address_confirmed(request.user.pk)
+    return {"setup": checklist(progress, is_email_confirmed=is_confirmed)}
+
+
 _PARTS: dict[str, Callable[[MemberRequest], Context]] = {
     "bots": _bots_part,
     "positions": _positions_part,
@@ -130,4 +142,5 @@ _PARTS: dict[str, Callable[[MemberRequest], Context]] = {
     "timeline": _timeline_part,
     "fills": _fills_part,
     "notices": _notices_part,
+    "setup": _setup_part,
 }
