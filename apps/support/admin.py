@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
 from apps.accounts.models import User
-from apps.common.models import Heartbeat
+from apps.common.models import Heartbeat, PlatformAuditEntry
 from apps.market.models import Instrument, MarketDay
 from apps.subscriptions.models import Plan
 from apps.support.site import site
@@ -71,5 +71,13 @@ class MarketDayAdmin(ReadOnlyAdmin):
 
 @admin.register(PlatformStopRequest, site=site)
 class PlatformStopRequestAdmin(ReadOnlyAdmin):
-    list_display = ("scope", "key", "level", "epoch", "requested_by", "reason", "requested_at")
+    list_display = ("scope", "key", "level", "epoch", "requested_by", "approved_by", "reason", "requested_at")
     ordering = ("-epoch",)
+
+
+@admin.register(PlatformAuditEntry, site=site)
+class PlatformAuditEntryAdmin(ReadOnlyAdmin):
+    list_display = ("at", "actor", "action", "subject", "data")
+    list_filter = ("action",)
+    search_fields = ("actor", "subject")
+    ordering = ("-at", "-id")

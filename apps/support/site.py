@@ -21,11 +21,15 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc]
         return bool(request.user.is_active and getattr(request.user, "is_staff", False))
 
     def extra_urls(self) -> list[URLPattern]:
-        from apps.support import views
+        from apps.support import stop_views, views
 
         return [
             path("fleet/", self.admin_view(views.fleet), name="fleet"),
             path("tenants/<uuid:tenant_id>/", self.admin_view(views.tenant), name="tenant"),
+            path("stops/", self.admin_view(stop_views.board), name="stops"),
+            path("stops/set/", self.admin_view(stop_views.level), name="stop_level"),
+            path("stops/<int:stop_id>/", self.admin_view(stop_views.stop), name="stop"),
+            path("stops/proposals/<uuid:proposal_id>/", self.admin_view(stop_views.proposal), name="stop_proposal"),
             path("tenants/<uuid:tenant_id>/open/", self.admin_view(views.tenant_open), name="tenant_open"),
         ]
 
@@ -47,11 +51,13 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         "Plans": "subscriptions_plan",
         "Instruments": "market_instrument",
         "Market days": "market_marketday",
-        "Stops above the tenants": "trading_platformstoprequest",
+        "Requests for stops": "trading_platformstoprequest",
+        "Audit log": "common_platformauditentry",
         "Heartbeats": "common_heartbeat",
     }
     return [
         {"title": "Customers", "items": [{"title": "Fleet", "link": reverse("admin:fleet")}]},
+        {"title": "Safety", "items": [{"title": "Stops", "link": reverse("admin:stops")}]},
         {
             "title": "Platform",
             "items": [{"title": title, "link": reverse(f"admin:{name}_changelist")} for title, name in lists.items()],

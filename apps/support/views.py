@@ -1,23 +1,17 @@
 """The staff's own pages. They change nothing of a tenant but its audit log and its notifications."""
 
-from typing import Any
 from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.support import access, selectors
 from apps.support.errors import NoStaffAccessError
 from apps.support.forms import AccessForm
+from apps.support.pages import staff_page
 from apps.support.site import site
-
-
-def _page(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> TemplateResponse:
-    request.current_app = site.name
-    return TemplateResponse(request, template, {**site.each_context(request), **context}, status=status)
 
 
 def _staff_id(request: HttpRequest) -> UUID:
@@ -38,7 +32,7 @@ def fleet(request: HttpRequest) -> HttpResponse:
         "page": page,
         "has_more": len(rows) == selectors.TENANTS_A_PAGE,
     }
-    return _page(request, "staff/fleet.html", context)
+    return staff_page(request, "staff/fleet.html", context)
 
 
 @require_safe
@@ -51,10 +45,10 @@ def tenant(request: HttpRequest, tenant_id: UUID) -> HttpResponse:
         opened = access.access_current(request.session, tenant_id=tenant_id)
     except NoStaffAccessError as error:
         context = {"title": found, "tenant_id": tenant_id, "form": AccessForm(), "why": error.message}
-        return _page(request, "staff/access.html", context)
+        return staff_page(request, "staff/access.html", context)
     access.access_note_view(opened, staff_id=_staff_id(request), page="tenant")
     shown = selectors.tenant_page(tenant_id)
-    return _page(request, "staff/tenant.html", {"title": found, "shown": shown, "access": opened})
+    return staff_page(request, "staff/tenant.html", {"title": found, "shown": shown, "access": opened})
 
 
 @require_POST
@@ -65,7 +59,9 @@ def tenant_open(request: HttpRequest, tenant_id: UUID) -> HttpResponse:
         raise Http404
     form = AccessForm(request.POST)
     if not form.is_valid():
-        return _page(request, "staff/access.html", {"title": found, "tenant_id": tenant_id, "form": form}, status=422)
+        return staff_page(
+            request, "staff/access.html", {"title": found, "tenant_id": tenant_id, "form": form}, status=422
+        )
     access.access_open(
         request.session, staff_id=_staff_id(request), tenant_id=tenant_id, reason=form.cleaned_data["reason"]
     )

@@ -38,6 +38,16 @@ def scope_where(scope: str, key: str) -> str:
     return ""
 
 
+def scope_name(scope: str, key: str) -> str:
+    """Return what the staff calls a scope."""
+    if scope == Scope.BROKER:
+        return f"Broker {dict(Broker.choices).get(key, key)}"
+    if scope == Scope.STRATEGY:
+        name, _, version = key.rpartition("@")
+        return f"Strategy {name}, version {version}"
+    return "The whole platform"
+
+
 def newest_platform_stop(scope: str, key: str) -> PlatformStopRequest | None:
     """Return the request that is in force for the scope, if it ever had one."""
     return PlatformStopRequest.objects.filter(scope=scope, key=key).order_by("-epoch").first()

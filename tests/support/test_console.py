@@ -85,6 +85,7 @@ def test_index_leads_to_the_fleet_with_the_global_tables_beside_it(client, staff
         "/staff/market/instrument/",
         "/staff/market/marketday/",
         "/staff/trading/platformstoprequest/",
+        "/staff/common/platformauditentry/",
         "/staff/common/heartbeat/",
     ]
     assert "/add/" not in text
