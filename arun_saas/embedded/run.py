@@ -36,7 +36,7 @@ HEALTH_EVERY_SECONDS = 0.5
 HTTP_OK = 200
 # First what makes new work, then what carries it out, then what those talk to. A process in no stage stops first.
 LATER_STAGES = (("gateway",), ("relay", "sandbox"), (VALKEY,), (POSTGRES,))
-# Celery's warm shutdown ends as soon as the running tasks do; the longest waits 10 s for a broker's answer. (Its soft
+# Celery's warm shutdown ends as soon as the running tasks do; a gateway's slots wait up to 20 s for a broker. (The soft
 # shutdown, which a container's fixed grace period asks for, sleeps its 25 s to the end as soon as one task runs.)
 STOP_SECONDS = {"gateway": 30.0, "worker": 30.0, "default": 30.0}
 OTHERS_STOP_SECONDS = 20.0
