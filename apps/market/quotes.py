@@ -1,6 +1,6 @@
 """Last prices, fetched in batches for everybody and kept in the cache for a short time."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -26,10 +26,15 @@ _CLOCKS_APART = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachedQuote:
-    """The last price in rupees and the moment the feed gives for it."""
+    """The last price in rupees and the moment the feed gives for it.
+
+    `previous_close` is the exchange's reference price of the day, adjusted for splits and the like; None where the feed
+    has none.
+    """
 
     last_price: Decimal
     at: datetime
+    previous_close: Decimal | None = None
 
 
 def last_quotes(instrument_ids: Iterable[UUID]) -> dict[UUID, CachedQuote]:
@@ -37,9 +42,7 @@ def last_quotes(instrument_ids: Iterable[UUID]) -> dict[UUID, CachedQuote]:
     ids = list(instrument_ids)
     found = read_many([_key(instrument_id) for instrument_id in ids])
     return {
-        instrument_id: CachedQuote(last_price=Decimal(value["p"]), at=datetime.fromisoformat(value["at"]))
-        for instrument_id in ids
-        if (value := found.get(_key(instrument_id))) is not None
+        instrument_id: _parsed(value) for instrument_id in ids if (value := found.get(_key(instrument_id))) is not None
     }
 
 
@@ -94,8 +97,17 @@ def _key(instrument_id: UUID) -> str:
 
 
 def _cached(quote: Quote) -> CachedQuote:
-    return CachedQuote(last_price=quote.last_price, at=quote.at)
+    return CachedQuote(last_price=quote.last_price, at=quote.at, previous_close=quote.previous_close)
 
 
 def _plain(quote: CachedQuote) -> dict[str, str]:
-    return {"p": format(quote.last_price, "f"), "at": quote.at.isoformat()}
+    plain = {"p": format(quote.last_price, "f"), "at": quote.at.isoformat()}
+    return plain if quote.previous_close is None else {**plain, "c": format(quote.previous_close, "f")}
+
+
+def _parsed(value: Mapping[str, str]) -> CachedQuote:
+    return CachedQuote(
+        last_price=Decimal(value["p"]),
+        at=datetime.fromisoformat(value["at"]),
+        previous_close=Decimal(value["c"]) if "c" in value else None,
+    )

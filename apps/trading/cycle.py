@@ -29,7 +29,7 @@ from apps.common.keys import tenant_key
 from apps.common.locks import LockUnavailableError, RedisLock
 from apps.engine.cycle import decide
 from apps.engine.errors import EngineError
-from apps.engine.model.choices import MarketPhase, Purpose, Side, Timeframe, Trigger
+from apps.engine.model.choices import MarketPhase, Purpose, Reason, Side, Timeframe, Trigger
 from apps.engine.model.decision import Decision as EngineDecision
 from apps.engine.model.decision import ProposedOrder, plain_numbers
 from apps.engine.model.params import StrategyParams
@@ -52,7 +52,9 @@ from apps.trading.claims import (
     slot_open,
     slot_rearm,
 )
-from apps.trading.models import ClockTimestamp, CycleRun, Decision, Position
+from apps.trading.filter_facts import needs_daily_candles
+from apps.trading.models import ClockTimestamp, CycleRun, Decision, EntryFreeze, Position
+from apps.trading.services.freezes import entry_freeze
 from apps.trading.services.intents import IntentTerms, intent_record
 from apps.trading.services.levels import levels_refresh
 from apps.trading.snapshots import CycleTerms, MarketFacts, cycle_snapshot
@@ -207,6 +209,8 @@ def _market_facts(opened: Opened, now: datetime) -> MarketFacts:
             readings |= indicator_readings(feed_id, instruments, Timeframe(params.timeframe), params.rsi_period, now)
         elif opened.trigger is Trigger.CANDLE:
             readings |= _readings(feed_id, instruments, opened.facts.params, now)
+            if needs_daily_candles(opened.facts.params):
+                _fetch_days(feed_id, instruments, now)
             quotes |= _quotes(feed_id, instruments, QUOTE_AGE_SECONDS)
         else:
             quotes |= _quotes(feed_id, instruments, PRICE_QUOTE_AGE_SECONDS)
@@ -230,6 +234,15 @@ def _readings(
     return readings | indicator_readings(feed_id, behind, timeframe, period, now)
 
 
+def _fetch_days(feed_id: str, instruments: Sequence[Instrument], now: datetime) -> None:
+    """Have the daily candles fetched that tell a share's usual day; without them the filter denies by its name."""
+    watch(feed_id, [instrument.pk for instrument in instruments], Timeframe.D1, now)
+    try:
+        candles_catch_up(feed_id, Timeframe.D1, instruments, now)
+    except MarketDataError as error:
+        log.warning("cycle_without_days", feed=feed_id, error=error.message)
+
+
 def _quotes(feed_id: str, instruments: Sequence[Instrument], max_age_seconds: float) -> dict[UUID, CachedQuote]:
     try:
         return quotes_not_older(feed_id, instruments, now=clock.now(), max_age_seconds=max_age_seconds)
@@ -250,6 +263,7 @@ def _finish(opened: Opened, market: MarketFacts, stopwatch: _Stopwatch) -> Cycle
     kept = _worth_keeping(opened, decisions)
     _write_decisions(opened, cycle, kept, snapshot.now)
     _hold_shares(opened, decisions)
+    _hold_corporate_actions(opened, decisions)
     orders = sum(_record(opened, cycle, decision, snapshot.now) for decision in decisions)
     _raise_highest(opened, market)
     slot_rearm(opened.bot, opened.next_due_at)
@@ -351,6 +365,18 @@ def _hold_shares(opened: Opened, decisions: Sequence[EngineDecision]) -> None:
     for pk, config in read.items():
         if now.get(pk) != (opened.bot.pk, config.is_enabled, config.settings_version):
             raise SharesChangedError(f"{config.instrument.tradingsymbol} was changed while it was judged")
+
+
+def _hold_corporate_actions(opened: Opened, decisions: Sequence[EngineDecision]) -> None:
+    """Freeze what the night restated until a person has looked: tomorrow's prices alone would not show it any more."""
+    for decision in decisions:
+        if decision.reason is Reason.CORPORATE_ACTION and decision.numbers:
+            entry_freeze(
+                connection_id=opened.bot.connection_id,
+                instrument_id=UUID(decision.instrument_id),
+                reason=EntryFreeze.Reason.CORPORATE_ACTION,
+                data=plain_numbers(decision.numbers),
+            )
 
 
 def _plain_order(order: ProposedOrder) -> dict[str, object]:

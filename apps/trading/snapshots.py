@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -11,11 +11,22 @@ from django.db.models import Count, F, Max, Q, Sum
 
 from apps.engine.execution.keys import sip_key
 from apps.engine.execution.states import FINAL
-from apps.engine.model.choices import ChargeClass, MarketPhase, Mode, OrderState, Purpose, RunLevel, Side, Trigger
+from apps.engine.model.choices import (
+    ChargeClass,
+    MarketPhase,
+    Mode,
+    OrderState,
+    Purpose,
+    Reason,
+    RunLevel,
+    Side,
+    Trigger,
+)
 from apps.engine.model.instrument import Instrument as EngineInstrument
 from apps.engine.model.params import RiskLimits, StrategyParams
 from apps.engine.model.snapshot import (
     CycleSnapshot,
+    FilterFacts,
     IndicatorReading,
     InstrumentSnapshot,
     PositionSnapshot,
@@ -27,19 +38,26 @@ from apps.engine.strategies.sip import instalment_of
 from apps.market import calendar
 from apps.market.models import Candle, Instrument
 from apps.market.quotes import CachedQuote
+from apps.trading.filter_facts import filter_facts, overnight_facts
 from apps.trading.models import (
     LIVE_STATES,
     Bot,
     ClockTimestamp,
+    Decision,
     EntryFreeze,
     Fill,
     InstrumentConfig,
     OrderIntent,
     Position,
+    RunControl,
+    StopRequest,
 )
 from apps.trading.overrides import share_limits
 from apps.trading.selectors import free_cash
 from apps.trading.slots import Rhythm
+
+_LONGEST_CLOSURE_DAYS = 15
+"""No exchange of ours has ever been closed for longer."""
 
 _UNSETTLED = frozenset({OrderState.UNKNOWN, OrderState.PARKED})
 _NOTHING = Decimal(0)
@@ -115,6 +133,8 @@ def cycle_snapshot(terms: CycleTerms, market: MarketFacts) -> CycleSnapshot:
         capital_in_use=_capital_in_use(ledger),
         risk=(RiskScope(name="bot", limits=terms.limits, usage=_usage(terms, ledger, market)),),
         instruments=tuple(_instrument(terms, config, ledger, facts, market) for config in terms.configs),
+        previous_trading_on=facts.previous_trading_on,
+        next_trading_on=facts.next_trading_on,
     )
 
 
@@ -136,9 +156,15 @@ class _Facts:
     last_exits: Mapping[UUID, datetime]
     final_exits: Mapping[UUID, int]
     sip_done: frozenset[UUID]
+    previous_trading_on: date | None
+    next_trading_on: date | None
+    filters: Mapping[UUID, FilterFacts]
+    session_closes: Mapping[UUID, Decimal]
 
     @classmethod
     def read(cls, terms: CycleTerms, ledger: _Ledger) -> "_Facts":
+        instruments = [config.instrument for config in terms.configs]
+        around = _dates_around(terms)
         freezes = EntryFreeze.objects.filter(connection_id=terms.bot.connection_id, cleared_at=None)
         names: dict[UUID, list[str]] = defaultdict(list)
         for instrument_id, reason in freezes.order_by("reason").values_list("instrument_id", "reason"):
@@ -150,7 +176,11 @@ class _Facts:
             entries_today=_entries_today(terms),
             last_exits=_last_exits(terms),
             final_exits=_final_exits(ledger.own_positions),
-            sip_done=_sip_done(terms),
+            sip_done=_sip_done(terms, *around),
+            previous_trading_on=around[0],
+            next_trading_on=around[1],
+            filters=filter_facts(terms.params, instruments, broker=terms.bot.connection.broker, now=terms.now),
+            session_closes=_session_closes(terms, instruments),
         )
 
 
@@ -187,6 +217,8 @@ def _instrument(
         params=terms.own.get(pk),
         limits=share_limits(config.limits) if config.limits else None,
         settings_version=config.settings_version,
+        overnight=overnight_facts(instrument, quote, facts.session_closes.get(pk), broker=terms.bot.connection.broker),
+        filters=facts.filters[pk],
     )
 
 
@@ -204,6 +236,7 @@ def _engine_instrument(instrument: Instrument) -> EngineInstrument:
         lot_size=instrument.lot_size,
         share_id=share_id(instrument),
         freeze_quantity=instrument.freeze_quantity,
+        sector=instrument.sector or None,
         charge_class=ChargeClass(instrument.charge_class),
     )
 
@@ -320,18 +353,42 @@ def _final_exits(positions: Sequence[Position]) -> dict[UUID, int]:
     return dict(exits.values_list("position_id").annotate(Count("id")))
 
 
-def _sip_done(terms: CycleTerms) -> frozenset[UUID]:
+def _sip_done(terms: CycleTerms, previous_on: date | None, next_on: date | None) -> frozenset[UUID]:
     """Return the instruments whose instalment of this period was ordered; the others' modes know no instalments."""
-    plans = [config for config in terms.configs if terms.params_of(config.instrument_id).mode is Mode.SIP]
+    on = calendar.trading_date(terms.rhythm.exchange, terms.now)
+    plans = [config.instrument_id for config in terms.configs if terms.params_of(config.instrument_id).mode is Mode.SIP]
     if not plans:
         return frozenset()
-    period = instalment_of(terms.params, calendar.trading_date(terms.rhythm.exchange, terms.now)).period
-    keys = [
-        sip_key(connection_id=str(terms.bot.connection_id), instrument_id=str(config.instrument_id), period=period)
-        for config in plans
-    ]
+    keys = []
+    for instrument_id in plans:
+        params = terms.params_of(instrument_id)
+        period = instalment_of(params, on, previous_trading_on=previous_on, next_trading_on=next_on).period
+        keys.append(
+            sip_key(connection_id=str(terms.bot.connection_id), instrument_id=str(instrument_id), period=period)
+        )
     made = OrderIntent.objects.filter(intent_key__in=keys)
     return frozenset(made.values_list("instrument_id", flat=True))
+
+
+def _dates_around(terms: CycleTerms) -> tuple[date | None, date | None]:
+    """Return the trading dates before and after today, which instalments alone ask for; None where none is known."""
+    if all(terms.params_of(config.instrument_id).mode is not Mode.SIP for config in terms.configs):
+        return None, None
+    exchange = terms.rhythm.exchange
+    on = calendar.trading_date(exchange, terms.now)
+    return _trading_date_beside(exchange, on, -1), _trading_date_beside(exchange, on, 1)
+
+
+def _trading_date_beside(exchange: str, on: date, step: int) -> date | None:
+    days = (on + timedelta(days=step * offset) for offset in range(1, _LONGEST_CLOSURE_DAYS))
+    return next((day for day in days if calendar.session_opened_at(exchange, day) is not None), None)
+
+
+def _session_closes(terms: CycleTerms, instruments: Sequence[Instrument]) -> dict[UUID, Decimal]:
+    """Return the last close before today's open of what has nights, as its feed gave it and nobody adjusted it."""
+    if terms.rhythm.exchange in calendar.ALWAYS_OPEN:
+        return {}
+    return _prices_at([instrument.pk for instrument in instruments], terms, _day_start(terms))
 
 
 # --- risk -------------------------------------------------------------------------------------------------------------
@@ -347,8 +404,34 @@ def _usage(terms: CycleTerms, ledger: _Ledger, market: MarketFacts) -> RiskUsage
         open_positions=len(held | working),
         day_pnl=_day_pnl(terms, ledger, market) if limits.daily_loss is not None else None,
         orders_today=_orders_today(terms) if limits.max_orders_per_day is not None else None,
-        losses_in_row=_losses_in_row(terms.bot, limits.pause_after_losses) if limits.pause_after_losses else None,
+        losses_in_row=_losses_in_row(terms, limits.pause_after_losses) if limits.pause_after_losses else None,
+        sector_exposure=_sector_exposure(ledger, market) if limits.max_sector_exposure is not None else None,
+        daily_loss_reached=limits.daily_loss is not None and _daily_loss_reached(terms),
     )
+
+
+def _sector_exposure(ledger: _Ledger, market: MarketFacts) -> dict[str, Decimal] | None:
+    """Return what the account has in each sector; None where the sector of anything it has is not known."""
+    total: dict[str, Decimal] = defaultdict(Decimal)
+    for position in ledger.positions:
+        quote = market.quotes.get(position.instrument_id)
+        price = position.average_price if quote is None else quote.last_price
+        total[position.instrument.sector] += position.quantity * price
+    for order in ledger.orders:
+        if order.side == Side.BUY:
+            total[order.instrument.sector] += order.reserved_cash
+    return None if "" in total else dict(total)
+
+
+def _daily_loss_reached(terms: CycleTerms) -> bool:
+    """Return whether the bot met its daily loss limit earlier today: a price that recovers does not lift it."""
+    met = Decision.objects.filter(
+        bot=terms.bot,
+        decided_at__gte=_day_start(terms),
+        reason__in=[Reason.DAILY_LOSS.value, Reason.DAILY_LOSS_FLATTEN.value],
+        numbers__scope="bot",
+    )
+    return met.exists()
 
 
 def _orders_today(terms: CycleTerms) -> int:
@@ -356,8 +439,15 @@ def _orders_today(terms: CycleTerms) -> int:
     return made.exclude(state=OrderState.DEAD).exclude(purpose=Purpose.PROTECT).count()
 
 
-def _losses_in_row(bot: Bot, enough: int) -> int:
-    closed = Position.objects.filter(bot=bot).exclude(closed_at=None).order_by("-closed_at")
+def _losses_in_row(terms: CycleTerms, enough: int) -> int:
+    """Return how many of the newest closed lots lost, up to what is asked; starting the bot begins the count anew."""
+    closed = Position.objects.filter(bot=terms.bot).exclude(closed_at=None).order_by("-closed_at")
+    started = StopRequest.objects.filter(
+        scope=RunControl.Scope.BOT, scope_id=terms.bot.pk, level=RunLevel.RUNNING
+    ).order_by("-epoch")
+    ago = started.annotate(ago=ClockTimestamp() - F("requested_at")).values_list("ago", flat=True).first()
+    if ago is not None:  # stamped by the database's clock, as lots are by business time
+        closed = closed.filter(closed_at__gte=terms.now - ago)
     losses = 0
     for realized_pnl in closed.values_list("realized_pnl", flat=True)[:enough]:  # after all charges
         if realized_pnl >= 0:

@@ -291,7 +291,10 @@ REASON_WORDS: Mapping[Reason, ReasonWords] = {
     _R.ORDERS_PER_DAY: ReasonWords(
         "Not buying: {have:n} of at most {limit:n} orders were sent today by {scope:word}.", _LIMIT
     ),
-    _R.LOSS_STREAK: ReasonWords("Not buying: {have:n} losses in a row; {scope:word} pauses after {limit:n}.", _LIMIT),
+    _R.LOSS_STREAK: ReasonWords(
+        "Not buying: {have:n} losses in a row; {scope:word} pauses after {limit:n}.",
+        f"{_LIMIT} Starting the bot again begins the count anew.",
+    ),
     _R.FREEZE_QUANTITY: ReasonWords(
         "Not buying: {quantity:shares} are more than the exchange takes in one order.",
         "The exchange takes at most {limit:shares} in one order.",
@@ -329,6 +332,15 @@ _WORDS: Mapping[str, str] = {
     "allocated_capital": "the bot's capital",
     "day_pnl": "today's gain or loss",
     "timeframe": "the candle length",
+    "in_nifty50": "whether the share is in the Nifty 50",
+    "index_close": "the index's last close",
+    "index_average": "the index's 200-day average",
+    "day_turnover": "how much of it is usually traded in a day",
+    "day_volume": "how many shares of it are usually traded in a day",
+    "price_band": "the exchange's price band of today",
+    "can_be_sold_later": "whether it could be sold again",
+    "sector": "the share's sector",
+    "sector_exposure": "what you hold in each sector",
     "overnight.previous_close": "the exchange's closing price of yesterday",
     "overnight.session_close": "our own closing price of yesterday",
 }

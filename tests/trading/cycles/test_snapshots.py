@@ -9,14 +9,26 @@ import pytest
 import redis
 
 from apps.common.db import tenant_scope
-from apps.engine.model.choices import Mode, OrderType, Purpose, Side, Sizing
+from apps.engine.model.choices import Mode, OrderType, Purpose, RunLevel, Side, Sizing
 from apps.engine.model.params import RiskLimits
 from apps.engine.model.snapshot import CycleSnapshot, InstrumentSnapshot
 from apps.market.models import Candle, Instrument
 from apps.market.quotes import CachedQuote
 from apps.trading.claims import Opened, slot_open
 from apps.trading.cycle import _terms
-from apps.trading.models import Bot, EntryFreeze, Fill, InstrumentConfig, OrderIntent, ParameterSet, Position
+from apps.trading.models import (
+    Bot,
+    ClockTimestamp,
+    CycleRun,
+    Decision,
+    EntryFreeze,
+    Fill,
+    InstrumentConfig,
+    OrderIntent,
+    ParameterSet,
+    Position,
+    StopRequest,
+)
 from apps.trading.services.freezes import entry_freeze
 from apps.trading.services.intents import IntentTerms, intent_record
 from apps.trading.slots import due_name
@@ -254,8 +266,22 @@ def test_day_pnl_without_a_price_is_unknown(nila: TradingTenant, look: Look) -> 
     assert look(nila, {nila.instrument_id: "110"}, NOW + timedelta(seconds=15)).risk[0].usage.day_pnl is None
 
 
+def started_before(tenant: TradingTenant, ago: timedelta) -> None:
+    """Let the newest start of the bot be so old: its row is stamped by the database's clock."""
+    with tenant_scope(tenant.tenant_id):
+        StopRequest.objects.create(
+            scope="bot",
+            scope_id=tenant.bot_id,
+            level=RunLevel.RUNNING,
+            request_id=uuid4(),
+            requested_by="process:test",
+            requested_at=ClockTimestamp() - ago,
+        )
+
+
 def test_losses_in_a_row_end_with_a_gain(nila: TradingTenant, look: Look) -> None:
     limit(nila, pause_after_losses=5)
+    started_before(nila, timedelta(days=1))
     for hours, pnl in ((1, "-11"), (2, "-0.01"), (3, "0"), (4, "-51")):
         lot(
             nila,
@@ -266,6 +292,72 @@ def test_losses_in_a_row_end_with_a_gain(nila: TradingTenant, look: Look) -> Non
         )
 
     assert look(nila).risk[0].usage.losses_in_row == 2
+
+
+def test_starting_the_bot_lifts_the_pause_after_losses(nila: TradingTenant, look: Look) -> None:
+    limit(nila, pause_after_losses=5)
+    started_before(nila, timedelta(minutes=150))
+    for hours in (1, 2, 3, 4):
+        closed_at = NOW - timedelta(hours=hours)
+        lot(nila, quantity=0, average="100", realized_pnl=Decimal(-11), closed_at=closed_at)
+
+    assert look(nila).risk[0].usage.losses_in_row == 2
+
+
+@pytest.mark.parametrize(
+    ("reason", "scope", "hours", "reached"),
+    [
+        ("DAILY_LOSS", "bot", 1, True),
+        ("DAILY_LOSS_FLATTEN", "bot", 1, True),
+        ("CASH", "bot", 1, False),
+        ("DAILY_LOSS", "account", 1, False),
+        ("DAILY_LOSS", "bot", 30, False),
+    ],
+)
+def test_daily_loss_that_was_met_today_stays_met(
+    nila: TradingTenant, look: Look, reason: str, scope: str, hours: int, reached: bool
+) -> None:
+    limit(nila, daily_loss=Decimal(1000))
+    close_before_the_open(nila, "100")
+    with tenant_scope(nila.tenant_id):
+        cycle = CycleRun.objects.create(
+            bot_id=nila.bot_id, slot="candle@1", trigger="CANDLE", state="DONE", due_at=NOW, deliveries=1
+        )
+        Decision.objects.create(
+            cycle=cycle,
+            bot_id=nila.bot_id,
+            instrument_id=nila.instrument_id,
+            action="BLOCKED",
+            reason=reason,
+            numbers={"day_pnl": "-1000", "limit": "1000", "scope": scope},
+            decided_at=NOW - timedelta(hours=hours),
+        )
+
+    assert look(nila).risk[0].usage.daily_loss_reached is reached
+
+
+def test_sectors_count_lots_and_working_entries_of_the_whole_account(nila: TradingTenant, look: Look) -> None:
+    limit(nila, max_sector_exposure=Decimal(50_000))
+    Instrument.objects.filter(pk__in=nila.instrument_ids).update(sector="Software")
+    lot(nila, 0, quantity=10, average="100")
+    lot(nila, 1, quantity=5, average="40")
+
+    snapshot = look(nila, {nila.instrument_ids[0]: "110"})
+
+    assert of(snapshot, nila.instrument_id).instrument.sector == "Software"
+    assert snapshot.risk[0].usage.sector_exposure == {"Software": Decimal(1300)}
+
+
+def test_sectors_are_unknown_while_one_holding_has_none(nila: TradingTenant, look: Look) -> None:
+    limit(nila, max_sector_exposure=Decimal(50_000))
+    Instrument.objects.filter(pk=nila.instrument_ids[0]).update(sector="Software")
+    lot(nila, 0, quantity=10, average="100")
+    lot(nila, 1, quantity=5, average="40")
+
+    snapshot = look(nila)
+
+    assert snapshot.risk[0].usage.sector_exposure is None
+    assert of(snapshot, nila.instrument_ids[1]).instrument.sector is None
 
 
 def test_orders_of_the_day_leave_out_what_never_left(nila: TradingTenant, look: Look) -> None:
