@@ -4,7 +4,9 @@ The files lie beside the project and may be absent; then these cases are skipped
 candles too, in test_checks and test_bars.
 """
 
+import csv
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal as D  # noqa: N817 - a table of prices reads better
 
@@ -17,13 +19,13 @@ from apps.engine.indicators.bars import aggregated, from_bar_ends, in_sessions
 from apps.engine.indicators.checks import completed_only, continuous_only, indicator_input_check
 from apps.engine.indicators.rsi import read_indicator
 from apps.engine.model.candle import Candle, CandleSeries, Session
-from apps.engine.model.choices import Action, Reason, Timeframe
+from apps.engine.model.choices import Action, Reason, Sizing, Timeframe
 from apps.engine.model.decision import Denial
 from apps.engine.model.params import StrategyParams
-from apps.engine.model.snapshot import FilterFacts, IndicatorReading
-from tests.engine.builders import an_item, decided
+from apps.engine.model.snapshot import FilterFacts, IndicatorReading, OrderPolicy
+from tests.engine.builders import a_position, an_instrument, an_item, decided
 from tests.engine.hours import INDIA, at, calendar_sessions, ordinary_sessions, session, trading_dates
-from tests.engine.prices import Row, needs_recorded, rows_of
+from tests.engine.prices import RECORDED, Row, needs_recorded, rows_of
 
 pytestmark = needs_recorded
 
@@ -471,3 +473,54 @@ def test_a_bse_file_is_not_the_nse_share() -> None:
     assert len(shares) == 26
     assert max(shares) < 0.2
     assert all(abs(bar.close / row.close - 1) < D("0.05") for bar, row in shared)  # one price to the night's check
+
+
+# --- instruments ------------------------------------------------------------------------------------------------------
+
+
+def instrument_rows() -> list[dict[str, str]]:
+    text = (RECORDED / "ref" / "zerodha_instruments_NSE.csv").read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
+def test_every_tick_of_the_brokers_list_rounds_prices_onto_itself() -> None:
+    steps = sorted({D(row["tick_size"]) for row in instrument_rows() if D(row["tick_size"]) > 0})
+
+    for step in steps:
+        item = replace(an_item(price="1234.57"), instrument=an_instrument(tick_size=step, lot_size=1))
+        order = decided(item, policy=OrderPolicy(exit_protection_percent=D(1))).order
+        sale = decided(
+            replace(item, position=a_position(average_price=D(2000))), policy=OrderPolicy(exit_protection_percent=D(1))
+        ).order
+
+        assert order is not None
+        assert sale is not None
+        assert order.limit_price is not None
+        assert sale.limit_price is not None
+        assert (order.limit_price % step, sale.limit_price % step) == (0, 0)
+        assert order.limit_price >= D("1234.57") * D("1.005") > order.limit_price - step
+        assert sale.limit_price <= D("1234.57") * D("0.99") < sale.limit_price + step
+    assert len(steps) == 6
+
+
+def test_an_index_of_the_brokers_list_has_no_tick_and_is_never_bought() -> None:
+    indices = [row for row in instrument_rows() if D(row["tick_size"]) == 0]
+
+    assert len(indices) == 117
+    for row in indices[:5]:
+        instrument = an_instrument(tick_size=D(row["tick_size"]), lot_size=int(row["lot_size"]))
+        assert decided(replace(an_item(), instrument=instrument)).order is None
+
+
+def test_large_lots_of_the_brokers_list_are_bought_whole() -> None:
+    lots = sorted({int(row["lot_size"]) for row in instrument_rows() if int(row["lot_size"]) > 1})
+
+    rich = {"cash": D(10**10), "allocated_capital": D(10**10)}
+    for lot in lots:
+        wanted = min(lot * 2 + lot // 2, 1_000_000)
+        item = replace(an_item(price="3"), instrument=an_instrument(lot_size=lot))
+        order = decided(item, params=StrategyParams(sizing=Sizing.FIXED_QUANTITY, size=D(wanted)), **rich).order
+
+        assert order is not None
+        assert order.quantity == wanted // lot * lot
+    assert lots

@@ -2,6 +2,9 @@
 
 A position is never edited: it is what its fills make of it, in the order of their time. Average price by
 weighted average; realized P&L counts its share of the entry charges and the exit's own charges.
+
+Source: weighted average cost, as brokers show holdings. Capital gains for the tax return are first in, first out, and
+are worked out elsewhere.
 """
 
 from collections.abc import Iterable

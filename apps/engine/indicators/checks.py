@@ -4,6 +4,9 @@ All functions are pure; `now` and the sessions are arguments. An intraday candle
 grid `opens_at + k * timeframe`; the last one of a session may be shorter and closes with the session.
 A daily candle belongs to the first session that closes after its stamp, whether it is stamped at midnight or
 at the open. Without sessions the market never closes and the grid counts from 1970.
+
+Source: the published strategy, version 1, for what is needed and what is denied; Indian charting counts intraday
+candles from the open of the session (09:15, so the candles of an hour start at 09:15, 10:15 and so on).
 """
 
 from collections.abc import Sequence

@@ -2,6 +2,8 @@
 
 A set is frozen and complete; the shells store it as a versioned row, and a decision names the
 version that it used. Percent fields run 0-100 and are Decimals; "off" is None.
+
+Source of names, defaults, ranges and presets: the published strategy, version 1; its page is made from this module.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -135,7 +137,10 @@ class StrategyParams:
 
     @property
     def suppressed_fields(self) -> frozenset[str]:
-        """Return the names of the exit fields that have no effect under this mode and these switches."""
+        """Return the names of the exit fields that a page greys out under this mode and these switches.
+
+        They have no effect; a trailing stop beside never_sell_at_loss has one above break-even alone.
+        """
         if self.mode is Mode.SIP:
             return frozenset(_EXIT_FIELDS)
         if self.mode is Mode.INVEST:

@@ -3,6 +3,9 @@
 A limit that is not set passes. A limit that is set and whose use is unknown denies, and so does one that is not a
 finite number. `granted` is what this cycle has already given away, so that several entries never exceed a limit
 together. Amounts in rupees.
+
+Source of the limits: the published strategy, version 1. The freeze quantity is the exchange's: it rejects a single
+order of more shares, whoever sends it.
 """
 
 from collections.abc import Callable, Iterable

@@ -1,6 +1,10 @@
 """Entry filters: each takes the entry and the parameters and returns None or one named denial.
 
 Filters deny entries and never touch exits. A filter that is on and lacks its datum denies.
+
+Source of the rules: the published strategy, version 1. The price band is the exchange's circuit limit of the day (2, 5,
+10 or 20 percent around the reference price, none for shares with derivatives), as the broker or the exchange states
+it; nothing is computed from a percentage here. What the 200-day average and the usual day are: `indicators.activity`.
 """
 
 from collections.abc import Callable

@@ -2,6 +2,9 @@
 
 Each rule is one function that returns None or the verdict that ends the judgement; shared limits
 (cash, capital, exposure) are asked later, in `risk`. All functions are pure.
+
+Source: the published strategy, version 1 (`rsi_reversion.DESCRIPTION`); how fresh a candle and a price have to be is
+the platform's own rule (`reading_fault`, `model.facts.quote_fault`).
 """
 
 from collections.abc import Callable

@@ -28,7 +28,7 @@ LOGIC_MODULES = (
     "strategies/sizing.py",
 )
 
-STRATEGY_HASH = "9ae9646e54f6304df360eb58f79b434951c28941659392219335b6df26cf197d"
+STRATEGY_HASH = "9bc3475f5b5925a153c77d062bf8208df0e2dda7d94a07c60bb1c55b0c9341f0"
 
 DESCRIPTION = """\
 The bot watches the shares you choose. Each time a candle completes, it works out the relative strength index (RSI)

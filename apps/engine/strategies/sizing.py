@@ -1,4 +1,9 @@
-"""How many shares an entry buys and the most it may pay for each."""
+"""How many shares an entry buys and the most it may pay for each.
+
+Source: the published strategy, version 1. Exchanges take prices on the tick and quantities in lots alone, both as the
+instruments file of the day says; a price is rounded up to the tick and a quantity down to the lot, so that the budget
+is never exceeded.
+"""
 
 from decimal import Decimal
 
