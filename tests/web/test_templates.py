@@ -130,3 +130,14 @@ def test_address_that_has_an_account_gets_a_mail_and_the_page_tells_nothing(db, 
         "You already have an account at ARUN",
         "Confirm your address for ARUN",
     ]
+
+
+@pytest.mark.parametrize("name", ["app.css", "tokens.css"])
+def test_every_block_of_a_style_sheet_is_closed_before_the_next_begins(name) -> None:
+    text = (ROOT / "static" / "css" / name).read_text()
+    depth = 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        begins_at_the_margin = line and not line[0].isspace() and line[0] not in "}/*"
+        assert not (begins_at_the_margin and depth), f"line {number}: a block before it is open"
+        depth += line.count("{") - line.count("}")
+    assert depth == 0
