@@ -5,6 +5,7 @@ from django.urls import path
 from apps.web.views import (
     bots,
     connections,
+    equity,
     home,
     instruments,
     live,
@@ -36,7 +37,10 @@ urlpatterns = [
     path("connections/<uuid:connection_id>/test/", connections.connection_test, name="connection_test"),
     path("home/", home.home, name="home"),
     path("home/part/<slug:name>/", home.part, name="home_part"),
+    path("equity/", equity.equity_page, name="equity"),
+    path("equity/data/", equity.equity_data, name="equity_data"),
     path("bots/<uuid:bot_id>/level/<slug:slug>/", bots.level, name="level"),
+    path("bots/<uuid:bot_id>/idle/", bots.idle, name="idle"),
     path("bots/<uuid:bot_id>/revoke/", bots.revoke, name="revoke"),
     path("stops/<uuid:stop_id>/", bots.stop, name="stop"),
     path("stops/operator/<uuid:effect_id>/", bots.operator_stop, name="operator_stop"),

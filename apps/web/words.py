@@ -863,3 +863,25 @@ OUTSIDE_WORDS: Mapping[tuple[str, bool], AnswerWords] = {
         "They were the bot's", "ARUN takes them off the bot's lot, as sold outside ARUN.", "Taken off the bot's lot"
     ),
 }
+
+
+def levels_sentence(
+    *,
+    stop_price: Decimal | None,
+    target_price: Decimal | None,
+    previous_stop_price: Decimal | None,
+    previous_target_price: Decimal | None,
+) -> str:
+    """Return what a version of a lot's own levels changed, in one sentence for each of the two."""
+    parts = []
+    for name, before, after in (
+        ("Stop", previous_stop_price, stop_price),
+        ("Target", previous_target_price, target_price),
+    ):
+        if before != after:
+            parts.append(f"{name} {_own_level(after)} instead of {_own_level(before)}.")
+    return " ".join(parts)
+
+
+def _own_level(price: Decimal | None) -> str:
+    return "by the rule" if price is None else formats.inr(price)

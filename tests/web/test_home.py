@@ -1,4 +1,6 @@
 import re
+from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -9,12 +11,13 @@ from apps.common import clock
 from apps.common.db import tenant_scope
 from apps.engine.model.choices import RunLevel
 from apps.trading.models import Bot, CycleRun, Decision
+from apps.trading.services.positions import position_levels_change
 from apps.trading.services.stops import stop_drain
 from apps.web.selectors import timeline
 from tests.kit.factories.trading import set_level
 from tests.web.conftest import signed_in
 
-PARTS = ("bots", "positions", "orders", "timeline", "fills", "notices")
+PARTS = ("bots", "equity", "equity_facts", "positions", "orders", "timeline", "fills", "notices")
 TRANSACTION = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK")
 
 
@@ -114,7 +117,9 @@ def test_fragment_for_nobody_leaves_the_page_instead_of_swapping_a_log_in_form(d
     assert (response.status_code, response["HX-Redirect"]) == (204, "/accounts/login/")
 
 
-def test_home_takes_a_dozen_queries_however_much_there_is(owner) -> None:
+def test_home_takes_a_dozen_queries_however_much_there_is(world, owner) -> None:
+    change_levels(world, stop=Decimal(98))
+    looked_again(world, 20)
     owner.get("/home/")  # the session learns its tenant with the first page
 
     with CaptureQueriesContext(connection) as queries:
@@ -126,19 +131,85 @@ def test_home_takes_a_dozen_queries_however_much_there_is(owner) -> None:
 
 
 def test_timeline_filter_shows_one_kind(owner) -> None:
-    text = text_of(owner.get("/home/part/timeline/?show=waiting"))
+    rows = text_of(owner.get("/home/part/timeline/?show=waiting")).split("Candle closed", 1)[1]
 
-    assert "SIMTEAK" in text
-    assert "SIMLOTUS" not in text
+    assert "SIMTEAK" in rows
+    assert "SIMLOTUS" not in rows
+
+
+def test_timeline_filter_shows_one_share(world, owner) -> None:
+    path = f"/home/part/timeline/?share={world.account.instrument_ids[2]}"
+    rows = text_of(owner.get(path)).split("Candle closed", 1)[1]
+
+    assert "SIMTEAK" in rows
+    assert "SIMLOTUS" not in rows
+    assert f'<option value="{world.account.instrument_ids[2]}" selected>' in owner.get(path).content.decode()
+
+
+def test_timeline_filter_that_is_no_share_is_not_found(owner) -> None:
+    assert owner.get("/home/part/timeline/?share=SIMTEAK").status_code == 404
+
+
+def test_share_of_nobody_shows_an_empty_timeline_that_says_so(owner) -> None:
+    assert "Nothing of this kind" in text_of(owner.get(f"/home/part/timeline/?share={uuid4()}"))
+
+
+def change_levels(world, **prices: Decimal) -> None:
+    with tenant_scope(world.account.tenant_id):
+        position_levels_change(
+            position_id=world.lot,
+            stop_price=prices.get("stop"),
+            target_price=prices.get("target"),
+            last_price=Decimal("104.25"),
+            request_id=uuid4(),
+            actor="user:meera",
+        )
+
+
+def test_timeline_tells_what_people_changed_where_it_happened(world, owner) -> None:
+    change_levels(world, stop=Decimal(98))
+    looked_again(world, 1)
+
+    text = text_of(owner.get("/home/"))
+
+    assert "SIMLOTUS Stop ₹98.00 instead of by the rule." in text
+    assert text.index("SIMNEEM Buying") < text.index("Stop ₹98.00") < text.index("SIMTEAK Waiting: the RSI is 51.25")
+
+
+def test_timeline_can_show_changes_by_people_alone(world, owner) -> None:
+    change_levels(world, stop=Decimal(98))
+
+    text = text_of(owner.get("/home/part/timeline/?show=you"))
+
+    assert "Stop ₹98.00 instead of by the rule." in text
+    assert "Candle closed" not in text
+
+
+def test_change_is_told_once_over_all_pages(world) -> None:
+    looked_again(world, 1)
+    change_levels(world, stop=Decimal(98))
+    looked_again(world, 1)
+
+    told, older_than = [], None
+    for _page in range(4):
+        with tenant_scope(world.account.tenant_id):
+            view = timeline.timeline_view(timeline.Asked(older_than=older_than), limit=3, last_act_at=clock.now())
+        told.append(sum(len(group.acts) for group in view.groups))
+        older_than = view.older_than
+        if older_than is None:
+            break
+
+    assert sum(told) == 1
+    assert len(told) == 3
 
 
 def looked_again(world, times: int) -> None:
     """Store this many more cycles of three decisions each."""
     with tenant_scope(world.account.tenant_id):
         bot = Bot.objects.get(pk=world.account.bot_id)
-        for index in range(times):
+        for _index in range(times):
             cycle = CycleRun.objects.create(
-                bot=bot, slot=f"again-{index}", trigger="CANDLE", state="DONE", due_at=clock.now()
+                bot=bot, slot=f"again-{uuid4()}", trigger="CANDLE", state="DONE", due_at=clock.now()
             )
             for instrument_id, action, reason in zip(
                 world.account.instrument_ids,
@@ -158,7 +229,8 @@ def looked_again(world, times: int) -> None:
 
 def seen(world, **asked: object) -> tuple[list[list[str]], object]:
     with tenant_scope(world.account.tenant_id):
-        view = timeline.timeline_view(**asked)
+        limit = {"limit": asked.pop("limit")} if "limit" in asked else {}
+        view = timeline.timeline_view(timeline.Asked(**asked), **limit)
     return [[row.instrument for row in group.rows] for group in view.groups], view.older_than
 
 

@@ -1,5 +1,6 @@
 """The bot cards and the readiness strip of Home."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
@@ -8,13 +9,13 @@ from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Count, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Greatest
 
 from apps.brokers.choices import SessionState
 from apps.brokers.models import BrokerConnection
 from apps.common.models import WorkItem
 from apps.engine.model.choices import RunLevel
-from apps.engine.model.params import StrategyParams
+from apps.engine.model.params import RiskLimits, StrategyParams
 from apps.market import calendar
 from apps.market.quotes import CachedQuote
 from apps.trading.models import (
@@ -25,10 +26,13 @@ from apps.trading.models import (
     EntryFreeze,
     InstrumentConfig,
     OrderIntent,
+    OutsideTrade,
     Position,
+    PositionLevels,
     StopRequest,
 )
 from apps.web import formats, words
+from apps.web.selectors import equity
 from apps.web.selectors.above import StopAbove, above_of_each_bot, stops_of
 from apps.web.selectors.frame import business
 
@@ -57,6 +61,7 @@ class BotCard:
     capital: Decimal
     instruments: int
     open_positions: int
+    pnl_today: Decimal | None
     level: RunLevel
     state: str
     state_kind: str
@@ -87,6 +92,21 @@ class BotFacts:
     frozen: int
     differs: int
     above: tuple[StopAbove, ...]
+    watched_names: list[str]
+    last_act_at: datetime | None
+    equity_newest: equity.Doc
+    equity_before: equity.Doc
+    equity_first: equity.Doc
+
+    @property
+    def worth(self) -> equity.EquityToday | None:
+        """Return the figures of the bot's account; other bots may trade on it too."""
+        return equity.today_of(newest=self.equity_newest, before=self.equity_before, first=self.equity_first)
+
+    @property
+    def pnl_today(self) -> Decimal | None:
+        today = self.worth
+        return None if today is None else today.bots.get(str(self.bot.pk), Decimal(0))
 
 
 LEVEL_SLUGS = {
@@ -105,10 +125,15 @@ def _count(rows: QuerySet[Any], *, by: str = "bot_id") -> Coalesce:
     return Coalesce(Subquery(counted), 0)
 
 
-def bots_with_facts() -> list[BotFacts]:
+def bots_with_facts(now: datetime) -> list[BotFacts]:
     """Return the tenant's bots with everything that their cards and the strip need, in one query."""
     last = CycleRun.objects.filter(bot_id=OuterRef("pk")).order_by("-due_at")
     freezes = EntryFreeze.objects.filter(connection_id=OuterRef("connection_id"), cleared_at=None)
+    watched = InstrumentConfig.objects.filter(bot_id=OuterRef("pk"), is_enabled=True).order_by(
+        "instrument__tradingsymbol", "id"
+    )
+    changed = PositionLevels.objects.filter(position__bot_id=OuterRef("pk")).order_by("-changed_at")
+    said = OutsideTrade.objects.filter(bot_id=OuterRef("pk")).order_by("-decided_at")
     due = WorkItem.objects.filter(
         tenant_id=OuterRef("tenant_id"), kind=WorkItem.Kind.CYCLE, object_id=OuterRef("pk")
     ).values("due_at")
@@ -122,9 +147,12 @@ def bots_with_facts() -> list[BotFacts]:
             fact_last_cycle_reason=Subquery(last.values("reason")[:1]),
             fact_open_positions=_count(Position.objects.filter(bot_id=OuterRef("pk"), closed_at=None)),
             fact_in_flight=_count(OrderIntent.objects.filter(bot_id=OuterRef("pk"), state__in=IN_FLIGHT_STATES)),
-            fact_watched_ids=ArraySubquery(
-                InstrumentConfig.objects.filter(bot_id=OuterRef("pk"), is_enabled=True).values("instrument_id")
+            fact_watched_ids=ArraySubquery(watched.values("instrument_id")),
+            fact_watched_names=ArraySubquery(watched.values("instrument__tradingsymbol")),
+            fact_last_act_at=Greatest(
+                Subquery(changed.values("changed_at")[:1]), Subquery(said.values("decided_at")[:1])
             ),
+            **{f"fact_{name}": points for name, points in equity.equity_facts(OuterRef("connection_id"), now).items()},
             fact_frozen=_count(freezes, by="connection_id"),
             fact_differs=_count(freezes.filter(reason=EntryFreeze.Reason.POSITION_DIFFERS), by="connection_id"),
             fact_above=above_of_each_bot(),
@@ -170,6 +198,7 @@ def bot_card(facts: BotFacts, stops: dict[UUID, StopRequest]) -> BotCard:
         capital=bot.allocated_capital,
         instruments=len(facts.watched_ids),
         open_positions=facts.open_positions,
+        pnl_today=facts.pnl_today,
         level=level,
         state=state_words.state if draining is None else _draining_text(draining, facts.in_flight),
         state_kind="accent" if draining else state_words.kind,
@@ -233,6 +262,33 @@ class ReadyItem:
     kind: str
     text: str
     at: datetime | None = None
+    until: datetime | None = None
+    """When it changes by itself, for a countdown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadyStrip:
+    """The lights of one broker connection."""
+
+    label: str
+    items: tuple[ReadyItem, ...]
+
+
+def readiness_strips(
+    found: Iterable[BotFacts], quotes: dict[UUID, CachedQuote], now: datetime
+) -> tuple[ReadyStrip, ...]:
+    """Return one strip per connection: that of its bot which shows the most trouble."""
+    strips: dict[UUID, ReadyStrip] = {}
+    for facts in found:
+        strip = ReadyStrip(label=facts.bot.connection.label, items=readiness(facts, quotes, now))
+        seen = strips.get(facts.bot.connection_id)
+        if seen is None or _trouble(strip) > _trouble(seen):
+            strips[facts.bot.connection_id] = strip
+    return tuple(strips.values())
+
+
+def _trouble(strip: ReadyStrip) -> int:
+    return sum({"danger": 100, "notice": 1}.get(item.kind, 0) for item in strip.items)
 
 
 def readiness(facts: BotFacts, quotes: dict[UUID, CachedQuote], now: datetime) -> tuple[ReadyItem, ...]:
@@ -242,10 +298,12 @@ def readiness(facts: BotFacts, quotes: dict[UUID, CachedQuote], now: datetime) -
     return (
         *_above_items(facts),
         _session_item(bot.connection),
+        _address_item(bot.connection),
         _books_item(account, now),
         _funds_item(account),
         _calendar_item(bot.connection, now),
         _prices_item(facts, quotes, now),
+        _limits_item(facts),
         _entries_item(facts),
     )
 
@@ -301,16 +359,26 @@ def _funds_item(account: AccountState | None) -> ReadyItem:
     return ReadyItem(name="Free cash", kind=kind, text=formats.inr(account.cash), at=business(account.cash_read_at))
 
 
+def _address_item(connection: BrokerConnection) -> ReadyItem:
+    if connection.is_paper:
+        return ReadyItem(name="Address", kind="good", text="A paper account needs none")
+    text = "Not checked here. Your broker may ask for a fixed address that it knows"
+    return ReadyItem(name="Address", kind="notice", text=text)
+
+
 def _calendar_item(connection: BrokerConnection, now: datetime) -> ReadyItem:
     exchange = connection.venue
     if exchange in calendar.ALWAYS_OPEN:
         return ReadyItem(name="Market", kind="good", text="Simulated, open round the clock")
     reason = calendar.closed_reason(exchange, now)
     if not reason:
-        return ReadyItem(name="Market", kind="good", text="Open")
+        spans = calendar.trading_day(exchange, calendar.trading_date(exchange, now)).spans
+        closes_at = next((span.closes_at for span in spans if span.opens_at <= now < span.closes_at), None)
+        text = f"Open, closes at {formats.ist_clock(closes_at)} IST" if closes_at else "Open"
+        return ReadyItem(name="Market", kind="good", text=text, until=closes_at)
     opens_at = calendar.next_open(exchange, now)
     text = f"Closed ({reason})" + (f", opens {formats.ist(opens_at)}" if opens_at else "")
-    return ReadyItem(name="Market", kind="notice", text=text)
+    return ReadyItem(name="Market", kind="notice", text=text, until=opens_at)
 
 
 def _prices_item(facts: BotFacts, quotes: dict[UUID, CachedQuote], now: datetime) -> ReadyItem:
@@ -327,8 +395,31 @@ def _prices_item(facts: BotFacts, quotes: dict[UUID, CachedQuote], now: datetime
     return ReadyItem(name="Prices", kind="notice" if is_old else "good", text=text, at=oldest)
 
 
+def _limits_item(facts: BotFacts) -> ReadyItem:
+    parameters = facts.bot.parameters
+    limit = RiskLimits.from_json(parameters.limits).daily_loss if parameters else None
+    if limit is None:
+        return ReadyItem(name="Limits", kind="good", text="No daily loss limit is set")
+    today = facts.worth
+    if today is None or facts.pnl_today is None:
+        return ReadyItem(name="Limits", kind="notice", text="Today's gain or loss is not known yet")
+    lost = max(Decimal(0), -facts.pnl_today)
+    text = f"{formats.inr(lost, places=0)} of {formats.inr(limit, places=0)} daily loss used"
+    if lost >= limit:
+        return ReadyItem(name="Limits", kind="danger", text=f"{text}; ARUN buys nothing more today", at=today.at)
+    return ReadyItem(name="Limits", kind="notice" if lost * 2 >= limit else "good", text=text, at=today.at)
+
+
 def _entries_item(facts: BotFacts) -> ReadyItem:
     if facts.frozen:
         share = "share" if facts.frozen == 1 else "shares"
         return ReadyItem(name="Entries", kind="notice", text=f"Held back for {facts.frozen} {share}")
     return ReadyItem(name="Entries", kind="good", text="No share is held back")
+
+
+# --- accounts ---------------------------------------------------------------------------------------------------------
+
+
+def accounts_of(found: Iterable[BotFacts]) -> dict[UUID, tuple[BrokerConnection, equity.EquityToday | None]]:
+    """Return the accounts that these bots trade on, with their figures of today."""
+    return {facts.bot.connection_id: (facts.bot.connection, facts.worth) for facts in found}

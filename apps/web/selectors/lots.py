@@ -344,20 +344,13 @@ def _outside_steps(position: Position) -> Iterable[StoryStep]:
 
 def _level_steps(position: Position) -> Iterable[StoryStep]:
     for change in PositionLevels.objects.filter(position=position):
-        yield StoryStep(at=change.changed_at, title="You changed stop and target", detail=levels_sentence(change))
+        yield StoryStep(at=change.changed_at, title="You changed stop and target", detail=_change_text(change))
 
 
-def levels_sentence(change: PositionLevels) -> str:
-    """Return what a version of a lot's levels changed, in one sentence."""
-    parts = []
-    for name, before, after in (
-        ("Stop", change.previous_stop_price, change.stop_price),
-        ("Target", change.previous_target_price, change.target_price),
-    ):
-        if before != after:
-            parts.append(f"{name} {_own_text(after)} instead of {_own_text(before)}.")
-    return " ".join(parts)
-
-
-def _own_text(price: Decimal | None) -> str:
-    return "by the rule" if price is None else formats.inr(price)
+def _change_text(change: PositionLevels) -> str:
+    return words.levels_sentence(
+        stop_price=change.stop_price,
+        target_price=change.target_price,
+        previous_stop_price=change.previous_stop_price,
+        previous_target_price=change.previous_target_price,
+    )

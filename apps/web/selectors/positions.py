@@ -1,5 +1,6 @@
 """Open positions with their prices, and today's fills."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +17,6 @@ from apps.market import calendar
 from apps.market.quotes import CachedQuote
 from apps.trading.models import Fill, InstrumentConfig, Position, ProtectiveOrder
 from apps.trading.overrides import effective_params
-from apps.trading.selectors import standing_protection
 
 _HUNDRED = Decimal(100)
 
@@ -49,8 +49,8 @@ class PositionRow:
     pnl_percent: Decimal | None
     charges: Decimal
     stop: Level | None
-    protective: ProtectiveOrder | None
-    """The stop order that stands at the broker, which may lag behind the rule's own stop."""
+    broker_stop: Decimal | None
+    """Price of the stop order that stands at the broker, which may lag behind the rule's own stop."""
     target: Level | None
     opened_at: datetime
 
@@ -75,17 +75,20 @@ def open_positions() -> list[Position]:
 
 
 def lots_with_rules() -> QuerySet[Position]:
-    """Return the tenant's lots with the share's own parameters beside the bot's, as `rule_levels` needs them."""
+    """Return the tenant's lots with the share's own parameters, as `rule_levels` needs them, and the broker's stop."""
     own = InstrumentConfig.objects.filter(bot_id=OuterRef("bot_id"), instrument_id=OuterRef("instrument_id"))
-    rows: QuerySet[Any] = Position.objects.annotate(share_overrides=Subquery(own.values("overrides")[:1]))
+    # Of several, because the lot was bought in parts, the one that sells first.
+    standing = ProtectiveOrder.objects.filter(position_id=OuterRef("pk"), state=ProtectiveOrder.State.STANDING)
+    rows: QuerySet[Any] = Position.objects.annotate(
+        share_overrides=Subquery(own.values("overrides")[:1]),
+        broker_stop=Subquery(standing.order_by("-trigger_price").values("trigger_price")[:1]),
+    )
     return rows.select_related("instrument", "bot__parameters")
 
 
 def positions_view(positions: Iterable[Position], quotes: dict[UUID, CachedQuote]) -> PositionsView:
     """Return the table of open lots with their last prices, however old; each price carries its moment."""
-    positions = list(positions)
-    standing = standing_protection(position.pk for position in positions)
-    rows = tuple(_row(each, quotes.get(each.instrument_id), standing.get(each.pk)) for each in positions)
+    rows = tuple(_row(each, quotes.get(each.instrument_id)) for each in positions)
     pnls = [row.pnl for row in rows]
     known = [pnl for pnl in pnls if pnl is not None]
     return PositionsView(
@@ -95,7 +98,7 @@ def positions_view(positions: Iterable[Position], quotes: dict[UUID, CachedQuote
     )
 
 
-def _row(position: Position, quote: CachedQuote | None, protective: ProtectiveOrder | None) -> PositionRow:
+def _row(position: Position, quote: CachedQuote | None) -> PositionRow:
     last = None if quote is None else quote.last_price
     cost = position.average_price * position.quantity
     pnl = None if last is None else last * position.quantity - cost
@@ -116,7 +119,7 @@ def _row(position: Position, quote: CachedQuote | None, protective: ProtectiveOr
         pnl_percent=None if pnl is None or not cost else pnl / cost * _HUNDRED,
         charges=position.charges,
         stop=stop,
-        protective=protective,
+        broker_stop=getattr(position, "broker_stop", None),
         target=target,
         opened_at=position.opened_at,
     )
@@ -174,6 +177,7 @@ class FillRow:
     """One trade of the broker's book. `value` in rupees, before charges."""
 
     order_id: UUID
+    connection_id: UUID
     instrument: str
     exchange: str
     is_simulated: bool
@@ -193,6 +197,14 @@ class FillsView:
     rows: tuple[FillRow, ...]
     charges: Decimal
 
+    @property
+    def charges_by_account(self) -> dict[UUID, Decimal]:
+        """Return what the trades cost, by connection."""
+        sums: dict[UUID, Decimal] = defaultdict(Decimal)
+        for row in self.rows:
+            sums[row.connection_id] += row.charges
+        return dict(sums)
+
 
 def fills_today(exchange: str, now: datetime) -> FillsView:
     """Return the trades of the exchange's present trading date, in its own zone."""
@@ -210,6 +222,7 @@ def _fills_view(fills: Iterable[Fill]) -> FillsView:
     rows = tuple(
         FillRow(
             order_id=fill.intent_id,
+            connection_id=fill.connection_id,
             instrument=fill.instrument.tradingsymbol,
             exchange=fill.instrument.exchange,
             is_simulated=fill.instrument.is_simulated,

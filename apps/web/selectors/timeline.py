@@ -2,23 +2,25 @@
 
 import json
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import CharField, DecimalField, Q, QuerySet, Value
 
 from apps.engine.errors import EngineError
 from apps.engine.model.choices import Action, Reason
 from apps.engine.replay import replay
 from apps.engine.strategies.rsi_reversion import STRATEGY_HASH
-from apps.trading.models import Decision
-from apps.web import words
+from apps.trading.models import Decision, OutsideTrade, PositionLevels
+from apps.web import formats, words
 
 PAGE = 24
+MOST_ACTS = 50
+PEOPLE = "you"
 FILTERS: dict[str, tuple[str, Q]] = {
     "": ("All", ~Q(reason=Reason.NO_POSITION)),
     "traded": ("Bought and sold", Q(action__in=[Action.BUY, Action.SELL])),
@@ -43,14 +45,24 @@ class DecisionRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CycleGroup:
-    """The decisions of one look at the market."""
+class ActRow:
+    """Something that a person of the account changed."""
 
-    cycle_id: UUID
+    instrument: str
+    is_simulated: bool
+    sentence: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CycleGroup:
+    """The decisions of one look at the market, or one change by a person."""
+
     bot_name: str
     title: str
     at: datetime
-    rows: tuple[DecisionRow, ...]
+    rows: tuple[DecisionRow, ...] = ()
+    acts: tuple[ActRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,28 +71,119 @@ class TimelineView:
 
     groups: tuple[CycleGroup, ...]
     chosen: str
+    share: str
     filters: tuple[tuple[str, str], ...]
+    shares: tuple[tuple[str, str], ...]
     older_than: UUID | None
 
 
-def timeline_view(*, chosen: str = "", older_than: UUID | None = None, limit: int = PAGE) -> TimelineView:
-    """Return the newest decisions of a kind, or those before one. An unknown kind means all.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the reader wants to see: a kind, one share or all, and where to go on. An unknown kind means all."""
 
-    About `limit` of them: a cycle is not cut in two unless it alone is longer.
+    chosen: str = ""
+    share: UUID | None = None
+    older_than: UUID | None = None
+
+
+def timeline_view(
+    asked: Asked | None = None,
+    *,
+    limit: int = PAGE,
+    shares: Mapping[UUID, str] | None = None,
+    last_act_at: datetime | None = None,
+) -> TimelineView:
+    """Return the newest decisions that are asked for, with what people changed in between.
+
+    About `limit` of them: a cycle is not cut in two unless it alone is longer. `shares` names what can be chosen;
+    nothing that people changed is looked for where `last_act_at` says that there is nothing.
     """
-    chosen = chosen if chosen in FILTERS else ""
-    rows = _decisions().filter(FILTERS[chosen][1])
-    if older_than is not None:
-        last = Decision.objects.filter(pk=older_than).values_list("cycle_id", flat=True).first()
-        rows = rows.filter(Q(cycle_id__lt=last) | Q(cycle_id=last, id__lt=older_than))
-    found = list(rows[: limit + 1])
+    asked = asked or Asked()
+    chosen = asked.chosen if asked.chosen in FILTERS or asked.chosen == PEOPLE else ""
+    found: list[Decision] = []
+    last = None
+    if chosen != PEOPLE:
+        rows = _decisions().filter(FILTERS[chosen][1])
+        if asked.share is not None:
+            rows = rows.filter(instrument_id=asked.share)
+        if asked.older_than is not None:
+            last = Decision.objects.filter(pk=asked.older_than).values_list("cycle_id", "decided_at").first()
+            cycle_id = last[0] if last else None
+            rows = rows.filter(Q(cycle_id__lt=cycle_id) | Q(cycle_id=cycle_id, id__lt=asked.older_than))
+        found = list(rows[: limit + 1])
     shown = _whole_cycles(found, limit)
+    older_than = shown[-1].pk if len(found) > limit else None
+    groups = list(_groups(shown))
+    if chosen in ("", PEOPLE) and last_act_at is not None:
+        since = groups[-1].at if older_than else None
+        if since is None or last_act_at >= since:
+            groups = _merged(groups, _acts(asked.share, since=since, until=last[1] if last else None))
     return TimelineView(
-        groups=tuple(_groups(shown)),
+        groups=tuple(groups),
         chosen=chosen,
-        filters=tuple((key, label) for key, (label, _) in FILTERS.items()),
-        older_than=shown[-1].pk if len(found) > limit else None,
+        share=str(asked.share or ""),
+        filters=(*((key, label) for key, (label, _) in FILTERS.items()), (PEOPLE, "Changed by you")),
+        shares=tuple((str(pk), name) for pk, name in (shares or {}).items()),
+        older_than=older_than,
     )
+
+
+def _acts(share: UUID | None, *, since: datetime | None, until: datetime | None) -> list[CycleGroup]:
+    """Return what people changed about lots and outside shares in this time, in one query."""
+    nothing = Value(None, output_field=DecimalField(max_digits=18, decimal_places=4))
+    changed = PositionLevels.objects.filter(**_between("changed_at", since, until))
+    said = OutsideTrade.objects.filter(**_between("decided_at", since, until))
+    if share is not None:
+        changed, said = changed.filter(position__instrument_id=share), said.filter(instrument_id=share)
+    rows = changed.annotate(kind=Value("LEVELS", CharField()), shares=Value(0)).values_list(
+        "changed_at",
+        "position__instrument__tradingsymbol",
+        "position__instrument__is_simulated",
+        "position__bot__name",
+        "kind",
+        "shares",
+        "stop_price",
+        "target_price",
+        "previous_stop_price",
+        "previous_target_price",
+    )
+    others = said.annotate(n1=nothing, n2=nothing, n3=nothing).values_list(
+        "decided_at",
+        "instrument__tradingsymbol",
+        "instrument__is_simulated",
+        "bot__name",
+        "kind",
+        "quantity",
+        "price",
+        "n1",
+        "n2",
+        "n3",
+    )
+    found = rows.union(others, all=True).order_by("-changed_at")[:MOST_ACTS]
+    return [_act_group(*row) for row in found]
+
+
+def _between(field: str, since: datetime | None, until: datetime | None) -> dict[str, datetime]:
+    bounds = {f"{field}__gte": since, f"{field}__lt": until}
+    return {name: at for name, at in bounds.items() if at is not None}
+
+
+def _act_group(
+    at: datetime, instrument: str, is_simulated: bool, bot_name: str, kind: str, quantity: int, *prices: Any
+) -> CycleGroup:
+    if kind == "LEVELS":
+        names = ("stop_price", "target_price", "previous_stop_price", "previous_target_price")
+        sentence = words.levels_sentence(**dict(zip(names, prices, strict=True)))
+    else:
+        said = words.OUTSIDE_WORDS[kind, quantity > 0].done
+        price = f" at {formats.inr(prices[0])}" if prices[0] is not None else ""
+        sentence = f"{said}: {formats.shares(abs(quantity))}{price}."
+    row = ActRow(instrument=instrument, is_simulated=is_simulated, sentence=sentence, at=at)
+    return CycleGroup(bot_name=bot_name, title="Changed by you", at=at, acts=(row,))
+
+
+def _merged(groups: Iterable[CycleGroup], acts: Iterable[CycleGroup]) -> list[CycleGroup]:
+    return sorted([*groups, *acts], key=lambda group: group.at, reverse=True)
 
 
 def _whole_cycles(found: list[Decision], limit: int) -> list[Decision]:
@@ -102,7 +205,6 @@ def _groups(decisions: Iterable[Decision]) -> Iterable[CycleGroup]:
         rows = list(members)
         cycle = rows[0].cycle
         yield CycleGroup(
-            cycle_id=cycle.pk,
             bot_name=rows[0].bot.name,
             title="Candle closed" if cycle.trigger == "CANDLE" else "Price crossed a level",
             at=rows[0].decided_at,

@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
+from apps.common import clock
 from apps.common.audit import user_actor
 from apps.engine.model.choices import RunLevel
 from apps.tenants.roles import Action, can
@@ -17,9 +18,10 @@ from apps.trading.services.stops import stop_request
 from apps.web import words
 from apps.web.access import MemberRequest, member
 from apps.web.selectors import stops
-from apps.web.selectors.bots import LEVEL_SLUGS, SLUG_LEVELS
+from apps.web.selectors.bots import LEVEL_SLUGS, SLUG_LEVELS, bots_with_facts, newest_stops
 from apps.web.selectors.frame import frame
-from apps.web.views.pages import is_fragment, page, request_id_of
+from apps.web.selectors.idle import idle_view
+from apps.web.views.pages import is_fragment, page, request_id_of, sheet
 
 REVOKE_WORD = "revoke"
 _ACTIONS = {
@@ -88,6 +90,17 @@ def _before(request: MemberRequest, bot: Bot, wanted: RunLevel, *, word_error: s
     if is_fragment(request):
         return render(request, "fragments/level_before.html", context)
     return page(request, "pages/level.html", section="home", frame=frame(), context={**context, "sheet": "before"})
+
+
+@require_safe
+@member()
+def idle(request: MemberRequest, bot_id: UUID) -> HttpResponse:
+    """Tell why a bot is not trading, with the buttons that mend it."""
+    now = clock.now()
+    facts = next((each for each in bots_with_facts(now) if each.bot.pk == bot_id), None)
+    if facts is None:
+        raise Http404
+    return sheet(request, "idle", {"view": idle_view(facts, newest_stops(), now)})
 
 
 @require_safe

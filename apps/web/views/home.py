@@ -1,6 +1,7 @@
 """Home, and each of its sections as a fragment that is read again when something happened."""
 
 from collections.abc import Callable
+from datetime import datetime
 from uuid import UUID
 
 from django.http import Http404, HttpResponse
@@ -12,16 +13,17 @@ from apps.accounts.selectors import is_address_confirmed
 from apps.brokers.choices import SessionState
 from apps.common import clock
 from apps.market.choices import Exchange
-from apps.market.quotes import last_quotes
+from apps.market.quotes import CachedQuote, last_quotes
 from apps.notifications.selectors import notifications_newest
 from apps.onboarding.selectors import progress_of
-from apps.trading.models import Position
 from apps.web.access import MemberRequest, member
 from apps.web.selectors import bots, positions, timeline
 from apps.web.selectors.banner import Banner, most_severe
+from apps.web.selectors.equity import equity_card
 from apps.web.selectors.frame import frame
 from apps.web.selectors.orders import OrderRow, live_orders
 from apps.web.selectors.setup import checklist
+from apps.web.views.equity import account_of, card_of
 from apps.web.views.pages import page, permissions
 
 Context = dict[str, object]
@@ -34,14 +36,22 @@ _SESSION_ENDED = (SessionState.EXPIRED, SessionState.NOT_PROVISIONED)
 @member()
 def home(request: MemberRequest) -> HttpResponse:
     """Everything at one look, in at most a dozen queries."""
-    around = frame()
-    found, held, working = bots.bots_with_facts(), positions.open_positions(), live_orders()
+    around, now = frame(), clock.now()
+    found, held, working = bots.bots_with_facts(now), positions.open_positions(), live_orders()
+    quotes = last_quotes(_watched(found) | {position.instrument_id for position in held})
+    fills = positions.fills_today(Exchange.SIM, now)
     context = {
-        **_bots_context(found, held, working),
-        **_positions_context(held),
+        **_bots_context(found, working, quotes, now),
+        "equity": equity_card(
+            bots.accounts_of(found),
+            charges=fills.charges_by_account,
+            wanted=account_of(request),
+            chosen=request.GET.get("range", ""),
+        ),
+        "positions": positions.positions_view(held, quotes),
         "orders": working,
-        "timeline": timeline.timeline_view(chosen=request.GET.get("show", ""), limit=HOME_TIMELINE),
-        "fills": positions.fills_today(Exchange.SIM, clock.now()),
+        "timeline": _timeline(_asked(request), found),
+        "fills": fills,
         "notices": notifications_newest(NOTICES),
         **({} if around.is_set_up else _setup_part(request)),
     }
@@ -58,15 +68,18 @@ def part(request: MemberRequest, name: str) -> HttpResponse:
     return render(request, f"fragments/{name}.html", {**build(request), **permissions(request)})
 
 
-def _bots_context(found: list[bots.BotFacts], held: list[Position], working: tuple[OrderRow, ...]) -> Context:
-    now = clock.now()
+def _watched(found: list[bots.BotFacts]) -> set[UUID]:
+    return {instrument_id for facts in found for instrument_id in facts.watched_ids}
+
+
+def _bots_context(
+    found: list[bots.BotFacts], working: tuple[OrderRow, ...], quotes: dict[UUID, CachedQuote], now: datetime
+) -> Context:
     stops = bots.newest_stops()
-    watched = {instrument_id for facts in found for instrument_id in facts.watched_ids}
-    quotes = last_quotes(watched | {position.instrument_id for position in held})
     cards = [bots.bot_card(facts, stops) for facts in found]
     return {
         "cards": cards,
-        "ready": bots.readiness(found[0], quotes, now) if found else (),
+        "strips": bots.readiness_strips(found, quotes, now),
         "banner": _banner(found, cards, working),
         "stop_pending": any(card.is_draining for card in cards),
     }
@@ -92,17 +105,40 @@ def _banner(found: list[bots.BotFacts], cards: list[bots.BotCard], working: tupl
     )
 
 
-def _positions_context(held: list[Position]) -> Context:
-    quotes = last_quotes({position.instrument_id for position in held})
-    return {"positions": positions.positions_view(held, quotes)}
+def _timeline(asked: timeline.Asked, found: list[bots.BotFacts]) -> timeline.TimelineView:
+    acts = [facts.last_act_at for facts in found if facts.last_act_at is not None]
+    names = {pk: name for facts in found for pk, name in zip(facts.watched_ids, facts.watched_names, strict=True)}
+    return timeline.timeline_view(asked, limit=HOME_TIMELINE, shares=names, last_act_at=max(acts, default=None))
+
+
+def _asked(request: MemberRequest) -> timeline.Asked:
+    return timeline.Asked(
+        chosen=request.GET.get("show", ""),
+        share=_uuid(request.GET.get("share", "")),
+        older_than=_uuid(request.GET.get("before", "")),
+    )
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError as error:
+        raise Http404 from error
 
 
 def _bots_part(request: MemberRequest) -> Context:
-    return _bots_context(bots.bots_with_facts(), positions.open_positions(), live_orders())
+    now = clock.now()
+    found = bots.bots_with_facts(now)
+    return _bots_context(found, live_orders(), last_quotes(_watched(found)), now)
+
+
+def _equity_part(request: MemberRequest) -> Context:
+    return {"equity": card_of(request)}
 
 
 def _positions_part(request: MemberRequest) -> Context:
-    return _positions_context(positions.open_positions())
+    held = positions.open_positions()
+    return {"positions": positions.positions_view(held, last_quotes({lot.instrument_id for lot in held}))}
 
 
 def _orders_part(request: MemberRequest) -> Context:
@@ -110,13 +146,8 @@ def _orders_part(request: MemberRequest) -> Context:
 
 
 def _timeline_part(request: MemberRequest) -> Context:
-    older_than = request.GET.get("before", "")
-    try:
-        before = UUID(older_than) if older_than else None
-    except ValueError as error:
-        raise Http404 from error
-    chosen = request.GET.get("show", "")
-    return {"timeline": timeline.timeline_view(chosen=chosen, older_than=before, limit=HOME_TIMELINE), "before": before}
+    asked = _asked(request)
+    return {"timeline": _timeline(asked, bots.bots_with_facts(clock.now())), "before": asked.older_than}
 
 
 def _fills_part(request: MemberRequest) -> Context:
@@ -137,6 +168,8 @@ def _setup_part(request: MemberRequest) -> Context:
 
 _PARTS: dict[str, Callable[[MemberRequest], Context]] = {
     "bots": _bots_part,
+    "equity": _equity_part,
+    "equity_facts": _equity_part,
     "positions": _positions_part,
     "orders": _orders_part,
     "timeline": _timeline_part,
