@@ -31,7 +31,7 @@ from apps.engine.model.choices import (
 from apps.engine.model.costs import Costs
 from apps.engine.model.decision import Decision, Denial, Numbers, ProposedOrder
 from apps.engine.model.facts import quote_fault
-from apps.engine.model.instrument import ceil_to_tick, floor_to_lot, floor_to_tick, is_usable_price
+from apps.engine.model.instrument import ceil_to_tick, floor_to_tick, is_usable_price, within_freeze
 from apps.engine.model.params import StrategyParams
 from apps.engine.model.reasons import REASON_ACTION
 from apps.engine.model.snapshot import CycleSnapshot, InstrumentSnapshot, PositionSnapshot, RiskScope, RiskUsage
@@ -381,10 +381,8 @@ def _sold_quantity(held: InstrumentSnapshot, position: PositionSnapshot) -> int:
     quantity = position.quantity
     if position.sellable_quantity is not None:
         quantity = min(quantity, position.sellable_quantity)
-    freeze = held.instrument.freeze_quantity
-    if freeze is None or freeze < 1 or quantity <= freeze:
-        return quantity
-    return floor_to_lot(freeze, max(1, held.instrument.lot_size or 1)) or freeze
+    instrument = held.instrument
+    return within_freeze(quantity, freeze_quantity=instrument.freeze_quantity, lot_size=instrument.lot_size)
 
 
 def _tick_size(held: InstrumentSnapshot) -> Decimal | None:

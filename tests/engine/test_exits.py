@@ -9,6 +9,7 @@ import pytest
 from apps.engine.model.choices import Action, MarketPhase, Mode, OrderType, Purpose, Reason, RunLevel, Side, Trigger
 from apps.engine.model.costs import no_costs
 from apps.engine.model.decision import Decision, Denial, ProposedOrder
+from apps.engine.model.instrument import within_freeze
 from apps.engine.model.params import StrategyParams
 from apps.engine.model.snapshot import OrderPolicy
 from apps.engine.strategies.exits import break_even_price, exit_levels, watched_levels
@@ -145,6 +146,24 @@ def test_a_lot_over_the_freeze_quantity_is_sold_in_parts() -> None:
     assert decision.order.quantity == 6
     assert (decision.numbers["quantity"], decision.numbers["lot_quantity"]) == (6, 10)
     assert [_order(decided(each)).quantity for each in (whole, odd)] == [10, 3]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "freeze", "lot", "allowed"),
+    [
+        (10, None, 1, 10),
+        (10, 10, 1, 10),
+        (10, 0, 1, 10),
+        (10, -3, 1, 10),
+        (10, 7, 2, 6),
+        (10, 3, 5, 3),
+        (10, 4, None, 4),
+    ],
+)
+def test_the_freeze_quantity_limits_one_order_in_whole_lots(
+    quantity: int, freeze: int | None, lot: int | None, allowed: int
+) -> None:
+    assert within_freeze(quantity, freeze_quantity=freeze, lot_size=lot) == allowed
 
 
 def _order(decision: Decision) -> ProposedOrder:

@@ -526,6 +526,19 @@ def test_exit_larger_than_the_lot_is_cut_to_it(asha, broker, execute, reconcile)
     assert broker.placed[-1].quantity == 10
 
 
+def test_exit_is_cut_to_what_the_exchange_takes_in_one_order(asha, broker, execute, reconcile) -> None:
+    reconcile(asha)
+    execute(asha, make_entry(asha, quantity=10))
+    reconcile(asha)
+    Instrument.objects.filter(pk=asha.instrument_id).update(freeze_quantity=7, lot_size=2)
+    with tenant_scope(asha.tenant_id):
+        position = Position.objects.get()
+
+    execute(asha, make_exit(asha, position, quantity=10))
+
+    assert [request.quantity for request in broker.placed] == [10, 6]
+
+
 def test_exit_without_readable_holdings_waits(asha, broker, execute, reconcile, state_of) -> None:
     reconcile(asha)
     execute(asha, make_entry(asha))

@@ -47,3 +47,13 @@ def ceil_to_tick(price: Decimal, tick_size: Decimal) -> Decimal:
 def floor_to_lot(quantity: Decimal | int, lot_size: int) -> int:
     """Return the highest multiple of the lot that is not above the quantity, in shares; 0 when none fits."""
     return max(0, int(quantity // lot_size) * lot_size)
+
+
+def within_freeze(quantity: int, *, freeze_quantity: int | None, lot_size: int | None) -> int:
+    """Return how many of the shares one order may have: all of them, or what the exchange takes, in whole lots.
+
+    A freeze quantity that is not known, or is none, limits nothing; one below a lot is taken as it is.
+    """
+    if freeze_quantity is None or freeze_quantity < 1 or quantity <= freeze_quantity:
+        return quantity
+    return floor_to_lot(freeze_quantity, max(1, lot_size or 1)) or freeze_quantity

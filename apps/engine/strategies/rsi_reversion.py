@@ -28,7 +28,7 @@ LOGIC_MODULES = (
     "strategies/sizing.py",
 )
 
-STRATEGY_HASH = "9bc3475f5b5925a153c77d062bf8208df0e2dda7d94a07c60bb1c55b0c9341f0"
+STRATEGY_HASH = "580f5688a4da1986f4ecdf1f81ee0b825a1478c1b1cb722dc2456f5de034c3bf"
 
 DESCRIPTION = """\
 The bot watches the shares you choose. Each time a candle completes, it works out the relative strength index (RSI)

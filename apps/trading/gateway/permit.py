@@ -18,6 +18,7 @@ from apps.common.db import database_now
 from apps.engine.execution.folding import ExitLedgerEntry, exit_quantity, open_exit_quantity
 from apps.engine.execution.run_control import ENTRY_PURPOSES, refusing_scope
 from apps.engine.model.choices import MarketPhase, OrderState, Purpose, Side
+from apps.engine.model.instrument import within_freeze
 from apps.market import calendar
 from apps.trading.errors import PermitDeniedError
 from apps.trading.models import (
@@ -231,7 +232,10 @@ def _check_entry(intent: OrderIntent, account: AccountState | None) -> None:
 
 
 def _exit_quantity(intent: OrderIntent, sellable: Sellable | None) -> int:
-    """Return how many shares the exit may sell: never more than the lot, never the customer's own."""
+    """Return how many shares the exit may sell: never more than the lot, nor the customer's own, nor one order's most.
+
+    What an order may not have is left in the lot, and sold by the exits that follow.
+    """
     position = Position.objects.select_for_update().get(pk=intent.position_id)
     if sellable is None:
         raise PermitDeniedError("holdings_unread", "the broker's holdings could not be read", is_final=False)
@@ -262,4 +266,6 @@ def _exit_quantity(intent: OrderIntent, sellable: Sellable | None) -> int:
             is_final=position.quantity - going <= 0,
             data={"lot": position.quantity, "sellable": sellable.quantity, "baseline": baseline, "exits": going},
         )
-    return min(available, intent.quantity)
+    instrument = intent.instrument
+    quantity = min(available, intent.quantity)
+    return within_freeze(quantity, freeze_quantity=instrument.freeze_quantity, lot_size=instrument.lot_size)
