@@ -90,6 +90,11 @@ class Instrument(models.Model):
         return f"{self.exchange}:{self.tradingsymbol}"
 
     @property
+    def share_id(self) -> str:
+        """Return what is equal for the same share on different exchanges."""
+        return self.isin or f"{self.exchange}:{self.tradingsymbol}"
+
+    @property
     def is_trade_to_trade(self) -> bool:
         """Return whether every trade must be delivered, so that nothing can be sold before it has arrived."""
         return self.series in TRADE_TO_TRADE_SERIES

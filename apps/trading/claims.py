@@ -20,6 +20,7 @@ from apps.engine.model.choices import MarketPhase, RunLevel, Timeframe, Trigger
 from apps.engine.model.params import RiskLimits, StrategyParams
 from apps.market import calendar
 from apps.market.models import Instrument
+from apps.trading.account_risk import AccountLimits, account_limits, held_beside
 from apps.trading.models import Bot, ClockTimestamp, CycleRun, InstrumentConfig, ParameterSet, Position
 from apps.trading.overrides import effective_params
 from apps.trading.selectors import run_level
@@ -111,6 +112,7 @@ class BotFacts:
     parameters: ParameterSet
     params: StrategyParams
     rhythm: Rhythm
+    account: AccountLimits | None = None
 
     @property
     def limits(self) -> RiskLimits:
@@ -137,6 +139,8 @@ class Opened:
     due_at: datetime
     run_level: RunLevel
     next_due_at: datetime | None
+    held_beside: Sequence[UUID] = ()
+    """What other bots of the account hold, where its limits ask for the prices of that."""
 
     @property
     def bot(self) -> Bot:
@@ -159,7 +163,9 @@ def slot_open(*, bot_id: UUID, name: str, now: datetime) -> Opened | CycleReport
         timeframe=Timeframe(params.timeframe),
         session_classes=frozenset(config.instrument.session_class for config in configs),
     )
-    facts = BotFacts(bot=bot, configs=configs, parameters=bot.parameters, params=params, rhythm=rhythm)
+    facts = BotFacts(
+        bot=bot, configs=configs, parameters=bot.parameters, params=params, rhythm=rhythm, account=account_limits()
+    )
     if trigger_of(name) is Trigger.PRICE:
         return _open_price(facts, price_slot(name), now)
     return _open_candle(facts, due_moment(name), now)
@@ -269,6 +275,7 @@ def _judge_or_skip(
         due_at=slot.due_at,
         run_level=level,
         next_due_at=next_due_at,
+        held_beside=_held_beside(facts),
     )
 
 
@@ -339,6 +346,7 @@ def _open_price(facts: BotFacts, slot: PriceSlot, now: datetime) -> Opened | Cyc
         due_at=slot.seen_at,
         run_level=level,
         next_due_at=None,
+        held_beside=_held_beside(facts),
     )
 
 
@@ -374,6 +382,10 @@ def _park(claim: Claim, bot: Bot, next_due_at: datetime | None) -> CycleReport:
         data={"bot": str(bot.pk), "cycle": str(claim.cycle_id), "slot": claim.slot},
     )
     return slot_end(claim, bot, state=CycleRun.State.FAILED, reason="parked", next_due_at=next_due_at)
+
+
+def _held_beside(facts: BotFacts) -> list[UUID]:
+    return held_beside(facts.bot) if facts.account is not None and facts.account.needs_prices else []
 
 
 def _is_trading(instrument: Instrument, now: datetime) -> bool:

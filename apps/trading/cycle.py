@@ -40,7 +40,7 @@ from apps.market.errors import MarketDataError
 from apps.market.ingest import candles_catch_up
 from apps.market.models import Instrument
 from apps.market.planes import indicator_readings, is_behind, watch
-from apps.market.quotes import CachedQuote, quotes_not_older
+from apps.market.quotes import CachedQuote, last_quotes, quotes_not_older
 from apps.trading.claims import (
     CycleReport,
     Opened,
@@ -214,6 +214,8 @@ def _market_facts(opened: Opened, now: datetime) -> MarketFacts:
             quotes |= _quotes(feed_id, instruments, QUOTE_AGE_SECONDS)
         else:
             quotes |= _quotes(feed_id, instruments, PRICE_QUOTE_AGE_SECONDS)
+    # The price watch keeps the prices of everything held fresh; a share of this bot has its own from above.
+    quotes = last_quotes(pk for pk in opened.held_beside if pk not in quotes) | quotes
     return MarketFacts(readings=readings, quotes=quotes)
 
 
@@ -288,6 +290,7 @@ def _terms(opened: Opened, now: datetime) -> CycleTerms:
         run_level=opened.run_level,
         phase=MarketPhase.CONTINUOUS,
         own=facts.own,
+        account=facts.account,
     )
 
 
@@ -298,6 +301,7 @@ def _close(opened: Opened, snapshot: CycleSnapshot) -> CycleRun:
         reason="",
         finished_at=ClockTimestamp(),
         parameters_id=opened.facts.parameters.pk,
+        tenant_limits_version=0 if opened.facts.account is None else opened.facts.account.version,
         strategy_hash=engine_hash(),
         snapshot=zlib.compress(snapshot_to_bytes(snapshot)),
     )

@@ -80,6 +80,21 @@ class ParameterSet(TenantModel):
         return f"version {self.version}"
 
 
+class TenantLimits(TenantModel):
+    """One version of the limits of the whole account, over all its bots. The newest is in force. Append-only."""
+
+    version = models.PositiveIntegerField()
+    limits = models.JSONField(help_text="apps.engine.model.params.RiskLimits as JSON.")
+    created_by = models.CharField(max_length=80)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "version"], name="tenant_limits_version_once")]
+
+    def __str__(self) -> str:
+        return f"account limits, version {self.version}"
+
+
 class InstrumentConfig(TenantModel):
     """An instrument that a bot watches. One bot per (connection, instrument)."""
 
@@ -422,6 +437,9 @@ class CycleRun(TenantModel):
     deliveries = models.PositiveSmallIntegerField(default=1)
     finished_at = models.DateTimeField(null=True)
     parameters = TenantForeignKey(ParameterSet, null=True, related_name="+")
+    tenant_limits_version = models.PositiveIntegerField(
+        db_default=0, help_text="TenantLimits that counted beside the bot's own; 0: none were set."
+    )
     strategy_hash = models.CharField(max_length=64, blank=True)
     snapshot = models.BinaryField(null=True, help_text="zlib of the canonical snapshot; replay starts here.")
 

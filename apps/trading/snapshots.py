@@ -1,13 +1,13 @@
 """What a cycle looks at, read in one tenant scope into one frozen snapshot. A datum that is not known stays None."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import Count, F, Max, Q, Sum
+from django.db.models import Count, F, Max, Q
 
 from apps.engine.execution.keys import sip_key
 from apps.engine.execution.states import FINAL
@@ -17,7 +17,6 @@ from apps.engine.model.choices import (
     Mode,
     OrderState,
     Purpose,
-    Reason,
     RunLevel,
     Side,
     Trigger,
@@ -38,6 +37,7 @@ from apps.engine.strategies.sip import instalment_of
 from apps.market import calendar
 from apps.market.models import Candle, Instrument
 from apps.market.quotes import CachedQuote
+from apps.trading.account_risk import AccountLimits, account_scope
 from apps.trading.filter_facts import filter_facts, overnight_facts
 from apps.trading.models import (
     LIVE_STATES,
@@ -53,6 +53,7 @@ from apps.trading.models import (
     StopRequest,
 )
 from apps.trading.overrides import share_limits
+from apps.trading.risk_use import by_sector, exposures, gained_since, loss_was_reached, losses_in_row, orders_since
 from apps.trading.selectors import free_cash
 from apps.trading.slots import Rhythm
 
@@ -88,6 +89,7 @@ class CycleTerms:
     phase: MarketPhase
     own: Mapping[UUID, StrategyParams] = field(default_factory=dict)
     """The whole set in force for each share that has parameters of its own."""
+    account: AccountLimits | None = None
 
     def params_of(self, instrument_id: UUID) -> StrategyParams:
         return self.own.get(instrument_id, self.params)
@@ -131,16 +133,11 @@ def cycle_snapshot(terms: CycleTerms, market: MarketFacts) -> CycleSnapshot:
         cash=free_cash(bot.connection_id).free,
         allocated_capital=bot.allocated_capital,
         capital_in_use=_capital_in_use(ledger),
-        risk=(RiskScope(name="bot", limits=terms.limits, usage=_usage(terms, ledger, market)),),
+        risk=_risk(terms, ledger, market),
         instruments=tuple(_instrument(terms, config, ledger, facts, market) for config in terms.configs),
         previous_trading_on=facts.previous_trading_on,
         next_trading_on=facts.next_trading_on,
     )
-
-
-def share_id(instrument: Instrument) -> str:
-    """Return what is equal for the same share on different exchanges."""
-    return instrument.isin or f"{instrument.exchange}:{instrument.tradingsymbol}"
 
 
 # --- per instrument ---------------------------------------------------------------------------------------------------
@@ -234,7 +231,7 @@ def _engine_instrument(instrument: Instrument) -> EngineInstrument:
         tradingsymbol=instrument.tradingsymbol,
         tick_size=instrument.tick_size,
         lot_size=instrument.lot_size,
-        share_id=share_id(instrument),
+        share_id=instrument.share_id,
         freeze_quantity=instrument.freeze_quantity,
         sector=instrument.sector or None,
         charge_class=ChargeClass(instrument.charge_class),
@@ -259,7 +256,7 @@ def _held_elsewhere(instrument: Instrument, ledger: _Ledger) -> bool:
     """Return whether the same share is held or working under another bot or another listing of the connection."""
     rows: list[Position | OrderIntent] = [*ledger.positions, *(o for o in ledger.orders if o.side == Side.BUY)]
     return any(
-        share_id(row.instrument) == share_id(instrument)
+        row.instrument.share_id == instrument.share_id
         and (row.bot_id != ledger.bot_id or row.instrument_id != instrument.pk)
         for row in rows
     )
@@ -269,11 +266,11 @@ def _exposure(instrument: Instrument, ledger: _Ledger, market: MarketFacts) -> D
     """Return what the account has in this share, at the last price where one is known, else at cost."""
     total = _NOTHING
     for position in ledger.positions:
-        if share_id(position.instrument) == share_id(instrument):
+        if position.instrument.share_id == instrument.share_id:
             quote = market.quotes.get(position.instrument_id)
             total += position.quantity * (position.average_price if quote is None else quote.last_price)
     for order in ledger.orders:
-        if order.side == Side.BUY and share_id(order.instrument) == share_id(instrument):
+        if order.side == Side.BUY and order.instrument.share_id == instrument.share_id:
             total += order.reserved_cash
     return total
 
@@ -394,95 +391,43 @@ def _session_closes(terms: CycleTerms, instruments: Sequence[Instrument]) -> dic
 # --- risk -------------------------------------------------------------------------------------------------------------
 
 
+def _risk(terms: CycleTerms, ledger: _Ledger, market: MarketFacts) -> tuple[RiskScope, ...]:
+    """Return the bot's limits, and the account's beside them where it has set any, each with their use."""
+    own = RiskScope(name="bot", limits=terms.limits, usage=_usage(terms, ledger, market))
+    if terms.account is None:
+        return (own,)
+    prices = {pk: quote.last_price for pk, quote in market.quotes.items()}
+    account = account_scope(terms.account, terms.bot, prices=prices, exchange=terms.rhythm.exchange, now=terms.now)
+    return (own, account)
+
+
 def _usage(terms: CycleTerms, ledger: _Ledger, market: MarketFacts) -> RiskUsage:
     """Return what the bot has used of its limits. What only an unset limit would ask for is not read."""
-    limits = terms.limits
+    limits, bot, now, started_at = terms.limits, terms.bot, terms.now, _day_start(terms)
+    prices = {pk: quote.last_price for pk, quote in market.quotes.items()}
+    entries = [order for order in ledger.orders if order.side == Side.BUY]
     held = {position.instrument_id for position in ledger.own_positions}
     working = {order.instrument_id for order in ledger.own_entries}
+    losses = limits.pause_after_losses
+    starts = StopRequest.objects.filter(scope=RunControl.Scope.BOT, scope_id=bot.pk)
     return RiskUsage(
         capital_in_use=_capital_in_use(ledger),
         open_positions=len(held | working),
-        day_pnl=_day_pnl(terms, ledger, market) if limits.daily_loss is not None else None,
-        orders_today=_orders_today(terms) if limits.max_orders_per_day is not None else None,
-        losses_in_row=_losses_in_row(terms, limits.pause_after_losses) if limits.pause_after_losses else None,
-        sector_exposure=_sector_exposure(ledger, market) if limits.max_sector_exposure is not None else None,
-        daily_loss_reached=limits.daily_loss is not None and _daily_loss_reached(terms),
+        day_pnl=gained_since(started_at, Fill.objects.filter(intent__bot=bot), ledger.own_positions, prices)
+        if limits.daily_loss is not None
+        else None,
+        orders_today=orders_since(OrderIntent.objects.filter(bot=bot), started_at, now)
+        if limits.max_orders_per_day is not None
+        else None,
+        losses_in_row=losses_in_row(Position.objects.filter(bot=bot), starts, enough=losses, now=now)
+        if losses
+        else None,
+        sector_exposure=by_sector(exposures(ledger.positions, entries, prices))
+        if limits.max_sector_exposure is not None
+        else None,
+        daily_loss_reached=limits.daily_loss is not None
+        and loss_was_reached(Decision.objects.filter(bot=bot), scope="bot", since=started_at),
     )
-
-
-def _sector_exposure(ledger: _Ledger, market: MarketFacts) -> dict[str, Decimal] | None:
-    """Return what the account has in each sector; None where the sector of anything it has is not known."""
-    total: dict[str, Decimal] = defaultdict(Decimal)
-    for position in ledger.positions:
-        quote = market.quotes.get(position.instrument_id)
-        price = position.average_price if quote is None else quote.last_price
-        total[position.instrument.sector] += position.quantity * price
-    for order in ledger.orders:
-        if order.side == Side.BUY:
-            total[order.instrument.sector] += order.reserved_cash
-    return None if "" in total else dict(total)
-
-
-def _daily_loss_reached(terms: CycleTerms) -> bool:
-    """Return whether the bot met its daily loss limit earlier today: a price that recovers does not lift it."""
-    met = Decision.objects.filter(
-        bot=terms.bot,
-        decided_at__gte=_day_start(terms),
-        reason__in=[Reason.DAILY_LOSS.value, Reason.DAILY_LOSS_FLATTEN.value],
-        numbers__scope="bot",
-    )
-    return met.exists()
-
-
-def _orders_today(terms: CycleTerms) -> int:
-    made = OrderIntent.objects.filter(_made_today(terms), bot=terms.bot)
-    return made.exclude(state=OrderState.DEAD).exclude(purpose=Purpose.PROTECT).count()
-
-
-def _losses_in_row(terms: CycleTerms, enough: int) -> int:
-    """Return how many of the newest closed lots lost, up to what is asked; starting the bot begins the count anew."""
-    closed = Position.objects.filter(bot=terms.bot).exclude(closed_at=None).order_by("-closed_at")
-    started = StopRequest.objects.filter(
-        scope=RunControl.Scope.BOT, scope_id=terms.bot.pk, level=RunLevel.RUNNING
-    ).order_by("-epoch")
-    ago = started.annotate(ago=ClockTimestamp() - F("requested_at")).values_list("ago", flat=True).first()
-    if ago is not None:  # stamped by the database's clock, as lots are by business time
-        closed = closed.filter(closed_at__gte=terms.now - ago)
-    losses = 0
-    for realized_pnl in closed.values_list("realized_pnl", flat=True)[:enough]:  # after all charges
-        if realized_pnl >= 0:
-            break
-        losses += 1
-    return losses
-
-
-def _day_pnl(terms: CycleTerms, ledger: _Ledger, market: MarketFacts) -> Decimal | None:
-    """Return the rupees the bot gained since the session's open, charges deducted; None if a price is unknown.
-
-    Money in less money out, plus what is held now at the last price, less what was held at the open at the price then.
-    """
-    opened_at = _day_start(terms)
-    fills = (
-        Fill.objects.filter(intent__bot=terms.bot, traded_at__gte=opened_at)
-        .values("instrument_id", "side")
-        .annotate(shares=Sum("quantity"), rupees=Sum(F("quantity") * F("price")), paid=Sum("charges"))
-    )
-    total = _NOTHING
-    at_open: Counter[UUID] = Counter({position.instrument_id: position.quantity for position in ledger.own_positions})
-    for row in fills:
-        sign = 1 if row["side"] == Side.SELL else -1
-        total += sign * row["rupees"] - row["paid"]
-        at_open[row["instrument_id"]] += sign * row["shares"]
-    for position in ledger.own_positions:
-        quote = market.quotes.get(position.instrument_id)
-        if quote is None:
-            return None
-        total += position.quantity * quote.last_price
-    carried = [instrument_id for instrument_id, shares in at_open.items() if shares > 0]
-    then = _prices_at(carried, terms, opened_at)
-    if any(instrument_id not in then for instrument_id in carried):
-        return None
-    return total - sum((at_open[instrument_id] * then[instrument_id] for instrument_id in carried), _NOTHING)
 
 
 def _prices_at(instrument_ids: Sequence[UUID], terms: CycleTerms, at: datetime) -> dict[UUID, Decimal]:

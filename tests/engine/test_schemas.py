@@ -19,7 +19,7 @@ from tests.engine.prices import VECTORS
 STORED = (VECTORS / "snapshot_schema_1.json").read_bytes()
 
 
-@pytest.mark.parametrize("schema", [1, 2])
+@pytest.mark.parametrize("schema", [1, 2, 3])
 def test_a_snapshot_of_an_older_schema_decides_what_it_decided_then(schema: int) -> None:
     stored = (VECTORS / f"snapshot_schema_{schema}.json").read_bytes()
     decided = json.loads((VECTORS / f"decisions_schema_{schema}.json").read_bytes())
@@ -75,9 +75,9 @@ def test_bytes_that_are_no_snapshot_of_any_schema_are_refused(plain: object) -> 
 
 def test_a_changed_field_needs_a_new_schema() -> None:
     """The fields of the present schema are written down: whoever changes them adds a schema, a step and a vector."""
-    pinned = json.loads((VECTORS / "fields_schema_3.json").read_bytes())
+    pinned = json.loads((VECTORS / "fields_schema_4.json").read_bytes())
 
-    assert (SNAPSHOT_SCHEMA, _described(CycleSnapshot)) == (3, pinned)
+    assert (SNAPSHOT_SCHEMA, _described(CycleSnapshot)) == (4, pinned)
 
 
 def test_limits_stored_before_a_field_existed_read_as_they_were_meant() -> None:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from apps.engine.errors import InvalidSnapshotError
 
-SNAPSHOT_SCHEMA = 3
+SNAPSHOT_SCHEMA = 4
 FIRST_SCHEMA = 1  # snapshots of this schema carry no number
 
 LIMITS_ADDED_LATER: Mapping[str, object] = MappingProxyType(
@@ -64,10 +64,20 @@ def _to_3(plain: Plain) -> Plain:
     return {**plain, "instruments": _each(plain.get("instruments"), lambda held: {**held, **own})}
 
 
+def _to_4(plain: Plain) -> Plain:
+    """Schema 4 knows what a scope wider than one connection has in each share."""
+    return {**plain, "risk": _each(plain.get("risk"), _scope_to_4)}
+
+
+def _scope_to_4(scope: Plain) -> Plain:
+    usage = scope.get("usage")
+    return {**scope, "usage": {**usage, "share_exposure": None} if isinstance(usage, dict) else usage}
+
+
 def _each(items: object, step: Callable[[Plain], Plain]) -> object:
     if not isinstance(items, list):
         return items
     return [step(item) if isinstance(item, dict) else item for item in items]
 
 
-_STEPS: tuple[Callable[[Plain], Plain], ...] = (_to_2, _to_3)
+_STEPS: tuple[Callable[[Plain], Plain], ...] = (_to_2, _to_3, _to_4)

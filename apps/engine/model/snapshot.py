@@ -144,7 +144,8 @@ class RiskUsage:
     lots and working entries. `day_pnl` in rupees: realized plus unrealized less charges since the session's
     open. `losses_in_row`: closed trades at a loss since the last gain, or since the pause was lifted.
     `sector_exposure` in rupees by sector. `daily_loss_reached`: the daily loss limit was reached earlier in this
-    session, after which a recovery changes nothing.
+    session, after which a recovery changes nothing. `share_exposure` in rupees by share id, for a scope that is wider
+    than one connection; None asks the instrument's own `exposure`.
     """
 
     capital_in_use: Decimal | None = None
@@ -154,6 +155,7 @@ class RiskUsage:
     losses_in_row: int | None = None
     sector_exposure: Mapping[str, Decimal] | None = None
     daily_loss_reached: bool = False
+    share_exposure: Mapping[str, Decimal] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

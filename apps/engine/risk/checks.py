@@ -136,11 +136,15 @@ def check_granted_orders(intent: EntryIntent, scope: RiskScope, granted: Granted
 
 
 def check_instrument_exposure(intent: EntryIntent, scope: RiskScope, granted: Granted) -> Denial | None:
-    """Deny an entry that would take one share over its limit, what the account already has in it counted."""
+    """Deny an entry that would take one share over its limit, what the account already has in it counted.
+
+    A scope that counts its own shares is asked; for the others it is what the connection has in the share.
+    """
     limit = scope.limits.max_instrument_exposure
     if limit is None:
         return None
-    exposure = intent.held.exposure
+    counted = scope.usage.share_exposure
+    exposure = intent.held.exposure if counted is None else counted.get(intent.held.instrument.share_id, _ZERO)
     if exposure is None or not is_known(exposure):
         return unknown("exposure", scope=scope.name)
     need = exposure + granted.shares.get(intent.held.instrument.share_id, _ZERO) + intent.notional

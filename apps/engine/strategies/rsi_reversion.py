@@ -28,7 +28,7 @@ LOGIC_MODULES = (
     "strategies/sizing.py",
 )
 
-STRATEGY_HASH = "580f5688a4da1986f4ecdf1f81ee0b825a1478c1b1cb722dc2456f5de034c3bf"
+STRATEGY_HASH = "f087c509b2851cdc4c5a3e1fec38067c4dce45aecc836490f36679f9dca2edb6"
 
 DESCRIPTION = """\
 The bot watches the shares you choose. Each time a candle completes, it works out the relative strength index (RSI)
