@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
+from django.middleware.gzip import GZipMiddleware
 
 from apps.common import ids, logs, metrics
 
@@ -96,6 +97,33 @@ def _host(request: HttpRequest) -> str:
         return request.get_host()
     except DisallowedHost:
         return "localhost"
+
+
+class CompressionMiddleware(GZipMiddleware):
+    """Compress the pages that are large and show no secret; what is not listed stays as it is.
+
+    The size of a compressed page gives away a secret that stands beside what an attacker can put into it (BREACH). The
+    tokens against forged requests are masked anew with each page; seeds, recovery codes and keys of an API are not, so
+    the pages that show them must not be in this list.
+    """
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if not request.path.startswith(_COMPRESSED):
+            return response
+        compressed: HttpResponseBase = super().process_response(request, response)
+        return compressed
+
+
+_COMPRESSED = (
+    "/home/",
+    "/equity/",
+    "/positions/",
+    "/orders/",
+    "/trades/",
+    "/decisions/",
+    "/instruments/",
+    "/strategy/",
+)
 
 
 class NoStoreMiddleware:

@@ -51,6 +51,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "apps.common.middleware.CompressionMiddleware",
     "apps.common.middleware.RequestLogMiddleware",
     "apps.common.middleware.ContentSecurityPolicyMiddleware",
     "apps.common.middleware.NoStoreMiddleware",

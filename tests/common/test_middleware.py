@@ -3,7 +3,12 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 
 from apps.common import middleware
-from apps.common.middleware import ContentSecurityPolicyMiddleware, NoStoreMiddleware, RequestLogMiddleware
+from apps.common.middleware import (
+    CompressionMiddleware,
+    ContentSecurityPolicyMiddleware,
+    NoStoreMiddleware,
+    RequestLogMiddleware,
+)
 from tests.kit.factories.people import PASSWORD, make_user
 
 
@@ -106,3 +111,23 @@ def test_page_for_a_session_is_not_stored(client, db):
 
 def test_page_without_a_session_may_be_stored():
     assert "Cache-Control" not in NoStoreMiddleware(_answer)(RequestFactory().get("/"))
+
+
+@pytest.mark.parametrize(
+    ("path", "is_compressed"),
+    [
+        ("/home/", True),
+        ("/home/part/timeline/", True),
+        ("/equity/data/", True),
+        ("/accounts/2fa/totp/activate/", False),
+        ("/accounts/2fa/recovery-codes/", False),
+        ("/staff/", False),
+        ("/a-page-of-tomorrow/", False),
+    ],
+)
+def test_compression_is_for_the_listed_pages_alone(path, is_compressed):
+    request = RequestFactory().get(path, headers={"accept-encoding": "gzip"})
+
+    response = CompressionMiddleware(lambda _request: HttpResponse("word " * 400))(request)
+
+    assert response.get("Content-Encoding") == ("gzip" if is_compressed else None)

@@ -113,3 +113,17 @@ def test_not_older_with_a_broken_feed_raises(instruments: list[Instrument], feed
 
     with pytest.raises(MarketDataError):
         quotes_not_older("simulated", instruments, now=NOW, max_age_seconds=4)
+
+
+def test_page_waits_for_no_price_longer_than_a_blink(settings):
+    from apps.market import cache
+
+    cache.cache_client.cache_clear()
+    settings.ARUN_PROCESS = "web"
+    settings.REDIS_CACHE_URL = "redis://127.0.0.1:1/1"
+    try:
+        kwargs = cache.cache_client().connection_pool.connection_kwargs
+        assert (kwargs["socket_timeout"], kwargs["socket_connect_timeout"]) == (0.25, 0.25)
+        assert cache.read_many(["quote:x"]) == {}
+    finally:
+        cache.cache_client.cache_clear()
