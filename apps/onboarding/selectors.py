@@ -1,16 +1,17 @@
 """Reads of the set-up. All of them need an open tenant scope, but for what is offered to everybody."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from allauth.mfa.models import Authenticator
-from django.db.models import Case, Exists, OuterRef, Q, QuerySet, SmallIntegerField, When
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.brokers.choices import SessionState
 from apps.common import clock
 from apps.engine.model.choices import RunLevel
 from apps.market.choices import FeedId
 from apps.market.models import Instrument
+from apps.market.selectors import StarterPack, instrument_search, starter_packs
 from apps.onboarding.choices import Step
 from apps.onboarding.models import SetupDraft
 from apps.trading.models import Bot, InstrumentImport, StopRequest
@@ -119,49 +120,16 @@ def progress_of(user_id: UUID) -> Progress | None:
 # --- what is offered --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StarterPack:
-    """Shares that go together, to begin with."""
-
-    code: str
-    name: str
-    instruments: tuple[Instrument, ...]
-
-
-_PACKS = {
-    "SIM": (("first", "To begin with", ()),),
-    "NSE": (
-        ("etf", "Funds that follow an index, and gold", ("NIFTYBEES", "GOLDBEES", "BANKBEES")),
-        ("blue-chips", "Large companies", ("RELIANCE", "INFY", "HDFCBANK")),
-    ),
-}
-_PACK_SIZE = 3
-
-
-def starter_packs(venue: str) -> tuple[StarterPack, ...]:
-    """Return the packs of a venue, of what is offered there; one without a share is left out."""
-    shares = list(offered(venue))
-    by_symbol = {share.tradingsymbol: share for share in shares}
+def packs_offered(venue: str) -> tuple[StarterPack, ...]:
+    """Return the starter packs of a venue with what is offered there; one without a share is left out."""
     packs = (
-        StarterPack(
-            code=code,
-            name=name,
-            instruments=tuple(by_symbol[symbol] for symbol in symbols if symbol in by_symbol)
-            if symbols
-            else tuple(shares[:_PACK_SIZE]),
-        )
-        for code, name, symbols in _PACKS.get(venue, ())
+        replace(pack, instruments=tuple(share for share in pack.instruments if share.feed != FeedId.NONE))
+        for pack in starter_packs(exchanges=[venue])
     )
     return tuple(pack for pack in packs if pack.instruments)
 
 
 def shares_found(venue: str, text: str, *, limit: int) -> tuple[Instrument, ...]:
-    """Return offered shares whose symbol or name holds the text, those that begin with it first."""
-    wanted = text.strip()
-    if not wanted:
-        return ()
-    matches = offered(venue).filter(Q(tradingsymbol__icontains=wanted) | Q(name__icontains=wanted))
-    ranked = matches.annotate(
-        is_later=Case(When(tradingsymbol__istartswith=wanted, then=0), default=1, output_field=SmallIntegerField())
-    )
-    return tuple(ranked.order_by("is_later", "tradingsymbol")[:limit])
+    """Return what a person may mean by the text and can choose on this venue, best first."""
+    found = (match.instrument for match in instrument_search(text, exchanges=[venue], limit=limit))
+    return tuple(share for share in found if share.is_active and share.feed != FeedId.NONE)

@@ -21,7 +21,7 @@ from apps.onboarding.choices import Step
 from apps.onboarding.errors import SetupDoneError, SetupRefusedError, StepOrderError
 from apps.onboarding.models import SetupDraft
 from apps.onboarding.plan import RiskPlan
-from apps.onboarding.selectors import offered, report_of, shares_of, starter_packs
+from apps.onboarding.selectors import offered, packs_offered, report_of, shares_of
 from apps.subscriptions.selectors import limits_now
 from apps.tenants.models import Membership
 from apps.tenants.selectors import memberships_of_user
@@ -93,7 +93,7 @@ def limits_save(*, user_id: UUID, plan: RiskPlan, agreed: Agreed) -> None:
 
 def _choose_first(draft: SetupDraft, venue: str) -> None:
     """Choose the first pack for somebody who has not chosen anything on this market, as far as the plan allows."""
-    packs = starter_packs(venue)
+    packs = packs_offered(venue)
     if packs and venue not in draft.share_ids:
         first = packs[0].instruments[: limits_now().max_instruments]
         draft.share_ids = {**draft.share_ids, venue: [str(share.pk) for share in first]}

@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from apps.accounts.models import User
 from apps.common.db import tenant_scope
+from apps.market.terms import terms_refresh
 from apps.onboarding.models import SetupDraft
 from apps.tenants.selectors import memberships_of_user
 from apps.trading.models import Bot, InstrumentConfig
@@ -17,10 +18,10 @@ from tests.e2e.test_pages import overflow, serious
 from tests.kit.factories.people import PASSWORD, make_user
 from tests.kit.factories.trading import make_instrument
 
-SHARES = ("SIMASH", "SIMBOX", "SIMCORAL", "SIMDATE")
+SHARES = ("SIMALPHA", "SIMBETA", "SIMGAMMA", "SIMDELTA")
 DESKTOP_FILE = (
     "Symbol,Broker,Enabled,Timeframe,Buy RSI,Sell RSI,Profit Target %,Quantity,Exchange,Strategy\n"
-    "SIMDATE,mstock,Yes,15s,30,999,5,10,SIM,TRADE\n"
+    "SIMDELTA,mstock,Yes,15s,30,999,5,10,SIM,TRADE\n"
     "NOSUCHSHARE,mstock,Yes,15s,30,70,5,10,SIM,TRADE\n"
 )
 
@@ -28,8 +29,7 @@ DESKTOP_FILE = (
 @pytest.fixture(scope="module")
 def shop(site) -> Site:
     """A site with a few simulated shares on offer, for the people of this module: each test brings a new one."""
-    for symbol in SHARES:
-        make_instrument(symbol)
+    terms_refresh([make_instrument(symbol) for symbol in SHARES])
     return site
 
 
@@ -165,7 +165,7 @@ def test_back_and_forth_loses_nothing(newcomer) -> None:
     expect(page.locator("#risk")).to_contain_text("the target of 12%")
     agree(page)
     go_on(page, "/start/shares/")
-    page.get_by_role("button", name="Remove SIMASH").click()
+    page.get_by_role("button", name="Remove SIMALPHA").click()
     expect(page.locator("#shares")).to_contain_text("2 of 3")
     page.get_by_role("link", name="Back").click()
 
@@ -255,11 +255,11 @@ def test_search_and_the_old_desktop_file(newcomer, email) -> None:
     go_on(page, "/start/limits/")
     agree(page)
     go_on(page, "/start/shares/")
-    page.get_by_role("button", name="Remove SIMASH").click()
-    page.get_by_role("button", name="Remove SIMBOX").click()
+    page.get_by_role("button", name="Remove SIMALPHA").click()
+    page.get_by_role("button", name="Remove SIMBETA").click()
 
-    page.get_by_label("Search by symbol or name").fill("box")
-    page.get_by_role("button", name="Add SIMBOX").click()
+    page.get_by_label("Search by symbol or name").fill("simb")
+    page.get_by_role("button", name="Add SIMBETA").click()
     expect(page.get_by_role("region", name="Your bot will watch")).to_contain_text("2 of 3")
     page.get_by_label("CSV file").set_input_files(
         {"name": "old.csv", "mimeType": "text/csv", "buffer": DESKTOP_FILE.encode()}
@@ -268,14 +268,14 @@ def test_search_and_the_old_desktop_file(newcomer, email) -> None:
     report = page.get_by_role("region", name="old.csv")
     expect(report).to_contain_text("1 refused")
     expect(report).to_contain_text("NOSUCHSHARE")
-    report.get_by_role("button", name="Use the good row").click()
+    report.get_by_role("button", name="Use the good line").click()
     expect(page.get_by_role("region", name="Your bot will watch")).to_contain_text("3 of 3")
     page.get_by_role("button", name="Make my bot").click()
     page.wait_for_url("**/start/secure/")
 
     with tenant_scope(tenant_of(email)):
         watched = InstrumentConfig.objects.values_list("instrument__tradingsymbol", flat=True)
-        assert set(watched) == {"SIMBOX", "SIMCORAL", "SIMDATE"}
+        assert set(watched) == {"SIMBETA", "SIMGAMMA", "SIMDELTA"}
 
 
 def press_until(page: Page, name: str, *, role: str = "button") -> None:
@@ -298,7 +298,7 @@ def test_whole_way_by_keyboard_alone(newcomer) -> None:
     press_until(page, "I have read this", role="checkbox")
     press_until(page, "Continue")
     page.wait_for_url("**/start/shares/")
-    press_until(page, "Remove SIMASH")
+    press_until(page, "Remove SIMALPHA")
     expect(page.locator("#shares")).to_contain_text("2 of 3")
     press_until(page, "Make my bot")
     page.wait_for_url("**/start/secure/")
@@ -338,7 +338,7 @@ def test_every_step_is_accessible_and_fits(newcomer, viewport, scheme) -> None:
     expect(page.locator("#risk")).to_contain_text("₹50,000.00")
     agree(page)
     go_on(page, "/start/shares/")
-    page.get_by_role("button", name="Remove SIMASH").click()
+    page.get_by_role("button", name="Remove SIMALPHA").click()
     expect(page.locator("#shares")).to_contain_text("2 of 3")
     page.get_by_label("CSV file").set_input_files(
         {"name": "old.csv", "mimeType": "text/csv", "buffer": DESKTOP_FILE.encode()}

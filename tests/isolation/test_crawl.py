@@ -188,6 +188,7 @@ def _ask(client: Client, method: str, path: str, data: dict[str, str] | None = N
     """Send one request and take back whatever it did, so that the next one meets the same world."""
     if path.startswith("/accounts/"):
         cache.clear()  # the throttle would answer the later of two equal requests differently
+    client.cookies.pop("messages", None)  # a word about the request before, which the next page would show
     with transaction.atomic():
         response = getattr(client, method)(path, data or {})
         body = b"".join(response.streaming_content) if response.streaming else response.content

@@ -8,12 +8,13 @@ from apps.accounts.models import User
 from apps.brokers.choices import Venue
 from apps.common.db import tenant_scope
 from apps.engine.model.params import Preset
+from apps.market.terms import terms_refresh
 from apps.onboarding import services
 from apps.onboarding.plan import RiskPlan, preset_plan
 from tests.kit.factories.people import make_user
 from tests.kit.factories.trading import make_instrument
 
-SYMBOLS = ("SIMASH", "SIMBOX", "SIMCORAL", "SIMDATE", "SIMELM")
+SYMBOLS = ("SIMALPHA", "SIMBETA", "SIMGAMMA", "SIMDELTA", "SIMEPSILON")
 
 
 def a_plan(preset: Preset = Preset.CONSERVATIVE, capital: str = "100000", **changes: object) -> RiskPlan:
@@ -41,7 +42,9 @@ def answers(**changes: object) -> services.BrokerAnswers:
 
 
 def offer_shares(*symbols: str) -> list[UUID]:
-    return [make_instrument(symbol).pk for symbol in symbols or SYMBOLS]
+    made = [make_instrument(symbol) for symbol in symbols or SYMBOLS]
+    terms_refresh(made)
+    return [share.pk for share in made]
 
 
 def begun() -> Account:

@@ -18,7 +18,7 @@ from apps.onboarding import services
 from apps.onboarding.choices import Step
 from apps.onboarding.errors import SetupDoneError, SetupRefusedError, StepOrderError
 from apps.onboarding.models import SetupDraft
-from apps.onboarding.selectors import draft_now, progress_of, shares_found, shares_of, starter_packs
+from apps.onboarding.selectors import draft_now, packs_offered, progress_of, shares_found, shares_of
 from apps.tenants.models import Acknowledgement, Tenant
 from apps.tenants.selectors import memberships_of_user, text_digest
 from apps.trading.models import Bot, InstrumentConfig, InstrumentImport, StopRequest
@@ -130,7 +130,7 @@ def test_answer_before_the_first_step_is_refused(db, answer) -> None:
     "answer",
     [
         lambda account, offered: services.shares_change(add=offered[:1]),
-        lambda account, offered: services.file_keep(report=report_on("Symbol\nSIMASH\n"), actor="user:x"),
+        lambda account, offered: services.file_keep(report=report_on("Symbol\nSIMALPHA\n"), actor="user:x"),
         lambda account, offered: services.setup_finish(user_id=account.user.pk),
     ],
 )
@@ -279,7 +279,7 @@ def test_choice_of_one_market_is_kept_while_another_is_looked_at(offered) -> Non
 
 # --- an uploaded list -------------------------------------------------------------------------------------------------
 
-LIST = "Symbol,Quantity\nSIMDATE,5\nNOSUCH,5\nSIMELM,abc\n"
+LIST = "Symbol,Quantity\nSIMDELTA,5\nNOSUCH,5\nSIMEPSILON,abc\n"
 
 
 def test_list_watches_nothing_before_somebody_says_so(offered) -> None:
@@ -318,7 +318,7 @@ def test_good_rows_are_saved_and_refused_rows_save_nothing(offered) -> None:
 def test_list_that_goes_over_the_plan_is_refused_whole(offered) -> None:
     account = at_shares()
     with account.scope():
-        services.file_keep(report=report_on("Symbol\nSIMDATE\n"), actor="user:x")
+        services.file_keep(report=report_on("Symbol\nSIMDELTA\n"), actor="user:x")
 
         with pytest.raises(SetupRefusedError, match="this would be 4"):
             services.file_use(is_used=True)
@@ -340,7 +340,7 @@ def test_share_in_the_list_and_chosen_counts_once(offered) -> None:
 def test_list_that_was_left_out_is_forgotten(offered) -> None:
     account = at_shares()
     with account.scope():
-        services.file_keep(report=report_on("Symbol\nSIMDATE\n"), actor="user:x")
+        services.file_keep(report=report_on("Symbol\nSIMDELTA\n"), actor="user:x")
         services.file_use(is_used=False)
 
         assert draft_now().import_id is None
@@ -527,21 +527,23 @@ def test_account_that_was_made_otherwise_has_no_progress(db) -> None:
 # --- what is offered --------------------------------------------------------------------------------------------------
 
 
-def test_search_finds_by_symbol_first_then_by_name(offered) -> None:
+def test_search_finds_what_can_be_chosen(offered) -> None:
     from apps.market.models import Instrument
 
-    Instrument.objects.filter(tradingsymbol="SIMASH").update(name="Box makers")
-
-    assert [share.tradingsymbol for share in shares_found("SIM", "simb", limit=8)] == ["SIMBOX"]
-    assert [share.tradingsymbol for share in shares_found("SIM", "box", limit=8)] == ["SIMASH", "SIMBOX"]
-    assert shares_found("SIM", "  ", limit=8) == ()
+    assert [share.tradingsymbol for share in shares_found("SIM", "simb", limit=8)] == ["SIMBETA"]
     assert len(shares_found("SIM", "SIM", limit=2)) == 2
+    assert shares_found("SIM", "  ", limit=8) == ()
+    assert shares_found("NSE", "simb", limit=8) == ()
+
+    Instrument.objects.filter(tradingsymbol="SIMBETA").update(feed="none")
+
+    assert shares_found("SIM", "simb", limit=8) == ()
 
 
 def test_packs_hold_only_what_is_offered(db) -> None:
-    assert starter_packs("SIM") == ()
-    offer_shares("SIMASH", "SIMBOX")
+    assert packs_offered("SIM") == ()
+    offer_shares("SIMALPHA", "SIMBETA")
 
-    (pack,) = starter_packs("SIM")
-    assert [share.tradingsymbol for share in pack.instruments] == ["SIMASH", "SIMBOX"]
-    assert starter_packs("NSE") == ()
+    (pack,) = packs_offered("SIM")
+    assert [share.tradingsymbol for share in pack.instruments] == ["SIMALPHA", "SIMBETA"]
+    assert packs_offered("NSE") == ()

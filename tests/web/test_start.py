@@ -239,9 +239,7 @@ def test_market_with_recorded_prices_is_offered_and_says_what_it_is(client, offe
         exchange="NSE", tradingsymbol="INFY", name="Infosys", kind="EQ", tick_size=Decimal("0.05"), feed="replay"
     )
 
-    assert "Where no recording reaches up to now, the bot says that it has no fresh price" in plain(
-        client.get("/start/broker/")
-    )
+    assert "Where no recording reaches up to now" in plain(client.get("/start/broker/"))
     assert first_step(client, venue="NSE")["Location"] == "/start/limits/"
 
 
@@ -486,15 +484,15 @@ def test_third_step_has_the_first_pack_chosen(at_shares) -> None:
     text = plain(at_shares.get("/start/shares/"))
 
     assert "Step 3 of 3" in text
-    assert "Your bot will watch 3 of 3, by your plan SIMASH" in text
+    assert "Your bot will watch 3 of 3, by your plan SIMALPHA" in text
 
 
 def test_search_finds_and_adds_and_removes(at_shares, newcomer, offered) -> None:
     at_shares.post("/start/shares/", {"drop": str(offered[0])})
 
-    found = plain(at_shares.get("/start/shares/?q=elm", headers=HTMX))
-    assert "Found SIMELM" in found
-    added = plain(at_shares.post("/start/shares/", {"add": str(offered[4]), "q": "elm"}, headers=HTMX))
+    found = plain(at_shares.get("/start/shares/?q=simeps", headers=HTMX))
+    assert "Found SIMEPSILON" in found
+    added = plain(at_shares.post("/start/shares/", {"add": str(offered[4]), "q": "simeps"}, headers=HTMX))
     assert "3 of 3" in added
     assert shares_of(draft_of(newcomer)) == (*offered[1:3], offered[4])
     at_shares.post("/start/shares/", {"drop": str(offered[4])}, headers=HTMX)
@@ -537,16 +535,16 @@ def test_share_that_costs_more_than_a_purchase_may_is_named(at_shares, offered) 
     quote = CachedQuote(last_price=Decimal("2600.50"), at=clock.now())
     write_many({_key(offered[0]): _plain(quote)}, ttl_seconds=60)
 
-    assert "One SIMASH last cost ₹2,600.50, and one purchase may cost ₹2,500.00: the bot cannot buy it." in plain(
+    assert "One SIMALPHA last cost ₹2,600.50, and one purchase may cost ₹2,500.00: the bot cannot buy it." in plain(
         at_shares.get("/start/shares/")
     )
 
 
 DESKTOP = (
     "Symbol,Broker,Enabled,Timeframe,Buy RSI,Sell RSI,Profit Target %,Quantity,Exchange,Strategy\n"
-    "SIMDATE,mstock,Yes,15s,30,999,5,10,SIM,TRADE\n"
+    "SIMDELTA,mstock,Yes,15s,30,999,5,10,SIM,TRADE\n"
     "NOSUCH,mstock,Yes,15s,30,70,5,10,SIM,TRADE\n"
-    "SIMELM,mstock,Yes,15s,30,70,5,minus one,SIM,TRADE\n"
+    "SIMEPSILON,mstock,Yes,15s,30,70,5,minus one,SIM,TRADE\n"
 )
 
 
@@ -565,7 +563,7 @@ def test_desktop_file_is_reported_row_by_row_and_saves_nothing_yet(at_shares, ne
     assert re.search(r"shares\.csv \d accepted \d corrected 2 refused", text)
     assert "NOSUCH" in text
     assert "Quantity: expected" in text
-    assert "Nothing of it is used yet. A refused row saves nothing." in text
+    assert "Nothing of it is used yet. A refused line saves nothing." in text
     assert shares_of(draft_of(newcomer)) == tuple(offered[1:3])
 
 
@@ -612,7 +610,7 @@ def test_no_file_is_asked_for(at_shares) -> None:
 
 
 def test_list_can_be_left_out(at_shares, newcomer) -> None:
-    upload(at_shares, "Symbol\nSIMDATE\n")
+    upload(at_shares, "Symbol\nSIMDELTA\n")
 
     text = plain(at_shares.post("/start/shares/", {"list": "drop"}, headers=HTMX))
 

@@ -1,5 +1,6 @@
 """The report on an uploaded list of shares, as its page shows it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -101,7 +102,7 @@ def import_view(kept: InstrumentImport, *, chosen: str, after: str) -> ImportVie
         ignored=report.ignored,
         tabs=tuple((key, label, _count(report, verdict)) for key, (label, verdict) in _TABS.items()),
         chosen=chosen,
-        lines=tuple(_line(row) for row in rest[:PAGE]),
+        lines=line_views(rest[:PAGE]),
         after=rest[PAGE - 1].line if len(rest) > PAGE else None,
         savable=len(report.savable),
         to_write=sum(1 for row in report.savable if row.effect is not Effect.SAME),
@@ -115,6 +116,11 @@ def import_view(kept: InstrumentImport, *, chosen: str, after: str) -> ImportVie
 
 def _count(report: ImportReport, verdict: Verdict | None) -> int:
     return len(report.rows if verdict is None else report.of(verdict))
+
+
+def line_views(rows: Iterable[ReportRow]) -> tuple[LineView, ...]:
+    """Return lines of a report as a page shows them."""
+    return tuple(_line(row) for row in rows)
 
 
 def _line(row: ReportRow) -> LineView:

@@ -13,26 +13,19 @@ from apps.common import clock
 from apps.market.calendar import trading_date
 from apps.market.models import Instrument
 from apps.market.quotes import last_quotes
+from apps.market.selectors import StarterPack
 from apps.onboarding.choices import Step
 from apps.onboarding.models import SetupDraft
 from apps.onboarding.plan import RiskPlan
 from apps.onboarding.risk import figures_of, oddities_of
-from apps.onboarding.selectors import (
-    Progress,
-    StarterPack,
-    offered,
-    report_of,
-    shares_found,
-    shares_of,
-    starter_packs,
-)
+from apps.onboarding.selectors import Progress, offered, packs_offered, report_of, shares_found, shares_of
 from apps.subscriptions.selectors import limits_now
 from apps.trading.services.instrument_import import ImportReport
 from apps.web import formats, setup_words
+from apps.web.selectors.imports import PAGE, LineView, line_views
 
 STEP_NAMES = ("Broker", "Capital and risk", "Shares")
 MOST_FOUND = 8
-MOST_ROWS = 200
 
 VENUES = {
     Venue.SIM: "Paper money on the simulated exchange",
@@ -45,7 +38,8 @@ VENUE_WORDS = {
     ),
     Venue.NSE: (
         "Real names with the prices that this installation has recorded, in the hours of the exchange. Where no "
-        "recording reaches up to now, the bot says that it has no fresh price, and buys nothing."
+        "recording reaches up to now, or the paper account has no price to fill an order at, nothing is bought and the "
+        "bot says why."
     ),
 }
 
@@ -107,6 +101,7 @@ class SharesView:
     offered_count: int
     too_dear: tuple[str, ...]
     report: ImportReport | None
+    lines: tuple[LineView, ...]
     is_report_used: bool
 
     @property
@@ -135,13 +130,14 @@ def shares_view(draft: SetupDraft, *, text: str = "") -> SharesView:
         limit=limits_now().max_instruments,
         packs=tuple(
             PackView(pack=pack, is_chosen=all(share.pk in chosen_ids for share in pack.instruments))
-            for pack in starter_packs(venue)
+            for pack in packs_offered(venue)
         ),
         text=text,
         found=shares_found(venue, text, limit=MOST_FOUND),
         offered_count=offered(venue).count(),
         too_dear=_too_dear(draft, chosen),
         report=report,
+        lines=() if report is None else line_views(report.rows[:PAGE]),
         is_report_used=draft.is_import_used,
     )
 
