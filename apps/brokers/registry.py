@@ -1,7 +1,12 @@
 """Which adapter serves a connection. Chosen once, by the connection's own broker code; nothing downstream asks."""
 
+from typing import TYPE_CHECKING
+
 from apps.brokers.errors import BrokerNotSupportedError
 from apps.brokers.port import BrokerReads, BrokerSession, Capabilities, ConnectionFacts, MarketReads
+
+if TYPE_CHECKING:
+    from apps.brokers.adapters.paper.venue import PaperVenue
 
 
 def capabilities_for(facts: ConnectionFacts) -> Capabilities:
@@ -36,3 +41,10 @@ def simulated_market() -> MarketReads:
     from apps.brokers.adapters.paper.adapter import SimulatedMarketReads
 
     return SimulatedMarketReads.from_settings()
+
+
+def paper_venue() -> "PaperVenue":
+    """Return what sets up the paper venue itself: it belongs to the platform and to no account."""
+    from apps.brokers.adapters.paper.venue import PaperVenue
+
+    return PaperVenue.from_settings()

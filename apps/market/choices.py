@@ -88,3 +88,11 @@ class BarFault(models.TextChoices):
     OFF_GRID = "off_grid", "A stamp that is no bar's"
     DUPLICATE = "duplicate", "A second bar with other prices at the same time"
     MISLABELLED = "mislabelled", "Stamps at the other end of the bars than the feed declares"
+
+
+class StampRule(models.TextChoices):
+    """What a feed's stamp says of its bar. Each feed declares it; bars that contradict it are refused."""
+
+    BAR_START = "bar_start", "The bar's start"
+    BAR_END = "bar_end", "The bar's end"
+    LAST_TRADE = "last_trade", "The last trade inside the bar"

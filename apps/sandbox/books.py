@@ -7,7 +7,6 @@ from decimal import Decimal
 from django.db.models import Q, Sum
 
 from apps.engine.model.choices import Side
-from apps.engine.simulation.market import simulated_price
 from apps.sandbox import prices
 from apps.sandbox.choices import WORKING, AccountVenue
 from apps.sandbox.matching import INDIA
@@ -148,7 +147,8 @@ def _sums_since(account: Account, day: date) -> dict[tuple[str, str, str, date],
 
 def _last_price(lot: Lot, at: datetime) -> str | None:
     instrument = prices.find_instrument(lot.exchange, lot.tradingsymbol)
-    return None if instrument is None else str(simulated_price(prices.seed(), instrument, at))
+    price = None if instrument is None else prices.price_at(instrument, at)
+    return None if price is None else str(price)
 
 
 def _as_it_was(order: Order, event: OrderEvent) -> Order:

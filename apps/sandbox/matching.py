@@ -4,18 +4,20 @@ Prices are a function of time, so matching may happen late without changing its 
 on from the last second it had matched, as if it had never been away.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from apps.common import clock
 from apps.engine.model.choices import Observation, OrderType, Side, Validity
-from apps.engine.simulation.market import SimulatedInstrument, unix_second
+from apps.engine.simulation.market import unix_second
 from apps.engine.simulation.matcher import Execution, MatchResult, MatchRules, RestingOrder, match
 from apps.sandbox import prices
 from apps.sandbox.charges import order_charges
 from apps.sandbox.choices import WORKING, AccountVenue, OrderStatus
 from apps.sandbox.models import Account, Lot, Order, OrderEvent, Trade
+from apps.sandbox.prices import Priced
 
 INDIA = ZoneInfo("Asia/Kolkata")
 CLOSE_OF_DAY = timedelta(hours=15, minutes=30)
@@ -65,6 +67,7 @@ def order_match(account: Account, order: Order, at: datetime, *, mark: bool = Fa
             resting = _resting(order, instrument.tick_size, instrument.lot_size)
             steps = prices.steps(instrument, after=seen, until=chunk_end)
             result = match(resting, steps, rules=rules, expires_at=order.expires_at)
+            result = _ended_without_prices(order, result, chunk_end)
             if _changes(order, result):
                 order.matched_until = chunk_end
                 _apply(account, order, result)
@@ -137,16 +140,30 @@ def _resting(order: Order, tick_size: Decimal, lot_size: int) -> RestingOrder:
     )
 
 
-def _may_change(order: Order, instrument: SimulatedInstrument, after: int, until: int) -> bool:
+def _may_change(order: Order, instrument: Priced, after: int, until: int) -> bool:
     """Return False when the seconds' extremes alone show that the order sleeps through them."""
     if order.validity == Validity.IOC or until >= unix_second(order.expires_at):
         return True
-    low, high = prices.extremes(instrument, after=after, until=until)
+    seen = prices.extremes(instrument, after=after, until=until)
+    if seen is None:
+        return False
+    low, high = seen
     is_buy = order.side == Side.BUY
     if order.trigger_price is not None and not order.is_triggered:
         return bool(high >= order.trigger_price if is_buy else low <= order.trigger_price)
     limit = order.limit_price or order.worst_price
     return bool(low <= limit if is_buy else high >= limit)
+
+
+def _ended_without_prices(order: Order, result: MatchResult, until: int) -> MatchResult:
+    """End what its time ends, also where a hole in the prices left no step that would have done it."""
+    if result.ended is not None:
+        return result
+    if until >= unix_second(order.expires_at):
+        return replace(result, ended=Observation.EXPIRED, ended_at=order.expires_at)
+    if order.validity == Validity.IOC:
+        return replace(result, ended=Observation.CANCELLED, ended_at=datetime.fromtimestamp(until, tz=UTC))
+    return result
 
 
 def _changes(order: Order, result: MatchResult) -> bool:

@@ -211,3 +211,44 @@ class LateRequest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.method} for {self.account_id}"
+
+
+class RecordedShare(models.Model):
+    """A share of a real market that has prices here because somebody loaded a recording of them."""
+
+    exchange = models.CharField(max_length=8)
+    tradingsymbol = models.CharField(max_length=32)
+    tick_size = PriceField()
+    lot_size = models.PositiveIntegerField()
+    version = models.CharField(max_length=40, help_text="The recording in force; empty: none, and so no prices.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["exchange", "tradingsymbol"], name="sandbox_recorded_share_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.exchange}:{self.tradingsymbol}"
+
+
+class RecordedBar(models.Model):
+    """One bar of a recording, between two Unix seconds."""
+
+    share = models.ForeignKey(RecordedShare, on_delete=models.CASCADE, related_name="bars", db_index=False)
+    version = models.CharField(max_length=40)
+    opens = models.BigIntegerField()
+    closes = models.BigIntegerField()
+    open = PriceField()
+    high = PriceField()
+    low = PriceField()
+    close = PriceField()
+    volume = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["share", "version", "opens"], name="sandbox_recorded_bar_once"),
+            models.CheckConstraint(condition=Q(closes__gt=models.F("opens")), name="sandbox_recorded_bar_ends"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.share_id} {self.opens}"

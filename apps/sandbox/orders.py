@@ -8,13 +8,14 @@ from decimal import Decimal
 from uuid import UUID
 
 from apps.engine.model.choices import OrderType, Product, Side
-from apps.engine.simulation.market import SimulatedInstrument, simulated_price, unix_second
+from apps.engine.simulation.market import unix_second
 from apps.engine.simulation.matcher import protection_price
 from apps.sandbox import matching, prices
 from apps.sandbox.charges import order_charges
 from apps.sandbox.choices import WORKING, OrderStatus
 from apps.sandbox.errors import STATUS_NOT_FOUND, RefusalError, bad_field
 from apps.sandbox.models import Account, Lot, Order
+from apps.sandbox.prices import Priced
 from apps.sandbox.terms import ModifyTerms, PlaceTerms
 
 DEFAULT_PROTECTION_PERCENT = Decimal(5)
@@ -108,7 +109,7 @@ def _cost(quantity: int, price: Decimal, at: datetime) -> Decimal:
     return value.quantize(Decimal("0.01")) + charges
 
 
-def _instrument(account: Account, exchange: str, tradingsymbol: str) -> SimulatedInstrument:
+def _instrument(account: Account, exchange: str, tradingsymbol: str) -> Priced:
     if exchange != account.venue:
         raise RefusalError("wrong_exchange", f"This account trades on {account.venue}, got {exchange!r}.")
     instrument = prices.find_instrument(exchange, tradingsymbol)
@@ -117,9 +118,7 @@ def _instrument(account: Account, exchange: str, tradingsymbol: str) -> Simulate
     return instrument
 
 
-def _check_steps(
-    instrument: SimulatedInstrument, quantity: int, limit_price: Decimal | None, trigger_price: Decimal | None
-) -> None:
+def _check_steps(instrument: Priced, quantity: int, limit_price: Decimal | None, trigger_price: Decimal | None) -> None:
     if quantity % instrument.lot_size:
         raise RefusalError("bad_lot", f"quantity: expected a multiple of {instrument.lot_size}, got {quantity}.")
     for field, price in (("limit_price", limit_price), ("trigger_price", trigger_price)):
@@ -127,7 +126,7 @@ def _check_steps(
             raise RefusalError("bad_tick", f"{field}: expected a multiple of {instrument.tick_size}, got {price}.")
 
 
-def _check_modified(order: Order, instrument: SimulatedInstrument) -> None:
+def _check_modified(order: Order, instrument: Priced) -> None:
     order_type = OrderType(order.order_type)
     if order.quantity <= order.filled_quantity:
         raise bad_field("quantity", f"more than the {order.filled_quantity} filled", order.quantity)
@@ -144,7 +143,7 @@ def _check_modified(order: Order, instrument: SimulatedInstrument) -> None:
     _check_steps(instrument, order.quantity, order.limit_price, order.trigger_price)
 
 
-def _worst_price(instrument: SimulatedInstrument, terms: PlaceTerms, at: datetime) -> Decimal:
+def _worst_price(instrument: Priced, terms: PlaceTerms, at: datetime) -> Decimal:
     """Return the price beyond which the order never trades.
 
     A purchase always has one, because its money is held back; a sale without protection takes any price.
@@ -153,7 +152,9 @@ def _worst_price(instrument: SimulatedInstrument, terms: PlaceTerms, at: datetim
         return terms.limit_price
     if terms.side is Side.SELL and terms.protection_percent is None:
         return instrument.tick_size
-    reference = terms.trigger_price or simulated_price(prices.seed(), instrument, at)
+    reference = terms.trigger_price or prices.price_at(instrument, at)
+    if reference is None:
+        raise RefusalError("no_price", f"No price of {terms.tradingsymbol!r} at this moment.")
     percent = terms.protection_percent or DEFAULT_PROTECTION_PERCENT
     return protection_price(side=terms.side, price=reference, percent=percent, tick_size=instrument.tick_size)
 

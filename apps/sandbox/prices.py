@@ -1,4 +1,4 @@
-"""Where the venue's prices come from. Only the simulated exchange has any here."""
+"""Where the venue's prices come from: the simulated market's arithmetic, or recordings of a real one."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 from apps.engine.simulation import market
 from apps.engine.simulation.market import SimulatedInstrument
 from apps.engine.simulation.matcher import PriceStep
+from apps.sandbox import recorded
+from apps.sandbox.models import RecordedShare
 
 _BLOCK_SECONDS = 256
 _KEPT_BLOCKS = 1_024  # 4 KiB each
 Ticks = NDArray[np.int64]
+Priced = SimulatedInstrument | RecordedShare
+"""What both have is a tick size and a lot size."""
 
 
 def seed() -> int:
@@ -22,13 +26,24 @@ def seed() -> int:
     return int(getattr(settings, "SANDBOX_SEED", 20_260_101))
 
 
-def find_instrument(exchange: str, tradingsymbol: str) -> SimulatedInstrument | None:
+def find_instrument(exchange: str, tradingsymbol: str) -> Priced | None:
     """Return the instrument, or None when the venue has no price for it."""
-    return market.BY_SYMBOL.get(tradingsymbol) if exchange == market.EXCHANGE else None
+    if exchange == market.EXCHANGE:
+        return market.BY_SYMBOL.get(tradingsymbol)
+    return recorded.find(exchange, tradingsymbol)
 
 
-def steps(instrument: SimulatedInstrument, *, after: int, until: int) -> list[PriceStep]:
-    """Return one step for each Unix second with after < second <= until, oldest first."""
+def price_at(instrument: Priced, at: datetime) -> Decimal | None:
+    """Return the last price at a moment, or None where there is none."""
+    if isinstance(instrument, RecordedShare):
+        return recorded.price_at(instrument, market.unix_second(at))
+    return market.simulated_price(seed(), instrument, at)
+
+
+def steps(instrument: Priced, *, after: int, until: int) -> list[PriceStep]:
+    """Return one step for each Unix second with after < second <= until that has a price, oldest first."""
+    if isinstance(instrument, RecordedShare):
+        return recorded.steps(instrument, after=after, until=until)
     ticks, volumes = _path(instrument, after, until)
     return [
         PriceStep(
@@ -38,8 +53,10 @@ def steps(instrument: SimulatedInstrument, *, after: int, until: int) -> list[Pr
     ]
 
 
-def extremes(instrument: SimulatedInstrument, *, after: int, until: int) -> tuple[Decimal, Decimal]:
-    """Return the lowest and the highest price of the Unix seconds with after < second <= until (at least one)."""
+def extremes(instrument: Priced, *, after: int, until: int) -> tuple[Decimal, Decimal] | None:
+    """Return the lowest and the highest price of the Unix seconds with after < second <= until, if there are any."""
+    if isinstance(instrument, RecordedShare):
+        return recorded.extremes(instrument, after=after, until=until)
     ticks, _ = _path(instrument, after, until)
     return int(ticks.min()) * instrument.tick_size, int(ticks.max()) * instrument.tick_size
 

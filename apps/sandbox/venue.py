@@ -5,23 +5,25 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
+from urllib.parse import unquote
 
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connections, transaction
 
 from apps.common import clock
-from apps.sandbox import accounts, books, market_data, matching, orders, signing
+from apps.sandbox import accounts, books, market_data, matching, orders, recorded, signing
 from apps.sandbox.accounts import SANDBOX
 from apps.sandbox.choices import WORKING, AccountVenue, FaultKind, FaultScope
 from apps.sandbox.errors import STATUS_NOT_FOUND, RefusalError, bad_field
 from apps.sandbox.faults import Hit, fault_draw, fault_row, faults_replace
 from apps.sandbox.messages import Answer, Decision, Request, failure, ok, refusal
-from apps.sandbox.models import Account, Fault, LateRequest, Order
+from apps.sandbox.models import Account, Fault, LateRequest, Order, RecordedBar
 from apps.sandbox.terms import parse_modify, parse_money, parse_place
 
 HOLD_SECONDS = 60.0
 DRIP_SECONDS = 0.5
 STATUS_UNAVAILABLE = 503
+_BAR = ("opens", "closes", "open", "high", "low", "close", "volume")
 _HTML = b"<!doctype html><title>Bad gateway</title><h1>502 Bad Gateway</h1>"
 _DROPPED = Answer(status=0, body=b"", is_dropped=True)
 _NEVER_CARRIED_OUT = frozenset({FaultKind.LOSE_REQUEST, FaultKind.ACCEPT_LATE, FaultKind.REJECT})
@@ -69,6 +71,9 @@ def _route(request: Request, parts: list[str]) -> Decision:
         case "GET", ["market", *rest]:
             signing.require_token(authorization, "market")
             return market_data.answer_market(request, rest)
+        case "PUT", ["admin", "recordings", exchange, tradingsymbol]:
+            signing.require_token(authorization, "admin")
+            return _recording(request, exchange, unquote(tradingsymbol))
         case method, ["admin", "accounts", *rest]:
             signing.require_token(authorization, "admin")
             return _admin(request, method, rest)
@@ -128,6 +133,37 @@ def _admin(request: Request, method: str, parts: list[str]) -> Decision:
             return _account_row(_set_conditions(account, body))
         case _:
             raise RefusalError("unknown_path", request.path, status=STATUS_NOT_FOUND)
+
+
+def _recording(request: Request, exchange: str, tradingsymbol: str) -> Decision:
+    body = request.json()
+    rows, lot_size = body.get("bars"), body.get("lot_size")
+    if not isinstance(rows, list):
+        raise bad_field("bars", "a list", rows)
+    if isinstance(lot_size, bool) or not isinstance(lot_size, int) or lot_size < 1:
+        raise bad_field("lot_size", "a number of shares", lot_size)
+    share = recorded.recording_put(
+        exchange=exchange,
+        tradingsymbol=tradingsymbol,
+        tick_size=parse_money(body, "tick_size"),
+        lot_size=lot_size,
+        version=str(body.get("version", ""))[:40],
+        bars=[_recorded_bar(row) for row in rows],
+        is_last=body.get("is_last") is True,
+    )
+    return ok("", {"exchange": share.exchange, "tradingsymbol": share.tradingsymbol, "version": share.version})
+
+
+def _recorded_bar(row: object) -> RecordedBar:
+    if not isinstance(row, list) or len(row) != len(_BAR):
+        raise bad_field("bars", f"rows of {', '.join(_BAR)}", row)
+    try:
+        opens, closes, *prices, volume = row
+        made = RecordedBar(opens=int(opens), closes=int(closes), volume=int(volume))
+        made.open, made.high, made.low, made.close = (Decimal(price) for price in prices)
+    except (TypeError, ValueError, InvalidOperation) as error:
+        raise bad_field("bars", "seconds, prices as text and a volume", row) from error
+    return made
 
 
 def _set_conditions(account: Account, body: dict[str, object]) -> Account:

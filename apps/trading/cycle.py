@@ -21,6 +21,7 @@ from django.db import connection
 from django.db.models import Q
 
 import apps.engine
+from apps.brokers.selectors import facts_of
 from apps.common import clock, crash, logs
 from apps.common.db import tenant_scope
 from apps.common.errors import ArunError
@@ -37,6 +38,7 @@ from apps.engine.model.snapshot import CycleSnapshot, IndicatorReading
 from apps.engine.replay import snapshot_to_bytes
 from apps.market.choices import FeedId
 from apps.market.errors import MarketDataError
+from apps.market.feeds.keys import feed_of, own_feed
 from apps.market.ingest import candles_catch_up
 from apps.market.models import Instrument
 from apps.market.planes import indicator_readings, is_behind, watch
@@ -202,8 +204,9 @@ def _market_facts(opened: Opened, now: datetime) -> MarketFacts:
     """Return readings and last prices; what a feed did not give is missing, and the engine will say so."""
     readings: dict[UUID, IndicatorReading] = {}
     quotes: dict[UUID, CachedQuote] = {}
-    for feed_id in sorted({config.instrument.feed for config in opened.configs}):
-        instruments = [config.instrument for config in opened.configs if config.instrument.feed == feed_id]
+    own = own_feed(facts_of(opened.bot.connection))
+    for feed_id in sorted({feed_of(config.instrument, own) for config in opened.configs}):
+        instruments = [config.instrument for config in opened.configs if feed_of(config.instrument, own) == feed_id]
         if feed_id == FeedId.NONE:
             params = opened.facts.params
             readings |= indicator_readings(feed_id, instruments, Timeframe(params.timeframe), params.rsi_period, now)

@@ -876,6 +876,12 @@ class PriceLevel(models.Model):
     position_id = models.UUIDField()
     bot_id = models.UUIDField()
     instrument = models.ForeignKey("market.Instrument", on_delete=models.PROTECT, related_name="+")
+    feed = models.CharField(
+        max_length=80,
+        blank=True,
+        db_default="",
+        help_text="The connection's own feed, whose prices alone count; empty: the instrument's platform feed.",
+    )
     kind = models.CharField(max_length=40, help_text="The exit rule the level belongs to.")
     direction = models.CharField(max_length=5, choices=Direction)
     price = money()

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db.models import Count, F, Max, Q
 
+from apps.brokers.selectors import facts_of
 from apps.engine.execution.keys import sip_key
 from apps.engine.execution.states import FINAL
 from apps.engine.model.choices import (
@@ -35,6 +36,7 @@ from apps.engine.model.snapshot import (
 )
 from apps.engine.strategies.sip import instalment_of
 from apps.market import calendar
+from apps.market.feeds.keys import own_feed
 from apps.market.models import Candle, Instrument
 from apps.market.quotes import CachedQuote
 from apps.trading.account_risk import AccountLimits, account_scope
@@ -439,7 +441,7 @@ def _prices_at(instrument_ids: Sequence[UUID], terms: CycleTerms, at: datetime) 
         timeframe=terms.rhythm.timeframe.value,
         opened_at__lt=at,
         opened_at__gte=at - timedelta(days=10),
-        feed=F("instrument__feed"),
+        feed=own_feed(facts_of(terms.bot.connection)) or F("instrument__feed"),
     )
     newest = candles.order_by("instrument_id", "-opened_at").distinct("instrument_id")
     return dict(newest.values_list("instrument_id", "close"))

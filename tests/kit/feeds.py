@@ -9,6 +9,7 @@ from apps.brokers.port import Candle, InstrumentRef, Quote, QuoteQuality
 from apps.common import clock
 from apps.engine.model.choices import Timeframe
 from apps.engine.simulation.market import BY_SYMBOL, candle_index, simulated_candles, simulated_price
+from apps.market.choices import StampRule
 from apps.market.errors import MarketDataError
 from apps.market.feeds.port import CandleRequest
 
@@ -21,6 +22,8 @@ class FakeFeed:
     `prices` replaces the last price of an instrument; `hidden` is how many of the newest candles it does not have yet.
     A symbol such as SIMALPHA-2 follows SIMALPHA, so that a test may have more instruments than the market has.
     """
+
+    stamps = StampRule.BAR_START
 
     def __init__(self) -> None:
         self.candle_calls: list[tuple[Timeframe, tuple[CandleRequest, ...]]] = []

@@ -1,6 +1,4 @@
 from datetime import UTC, datetime
-from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -10,22 +8,9 @@ from apps.engine.model.choices import Timeframe
 from apps.market.errors import MarketDataError, UnknownFeedError
 from apps.market.feeds.port import CandleRequest
 from apps.market.feeds.registry import feed_for
-from apps.market.feeds.replay import ReplayFeed
 from apps.market.feeds.simulated import SimulatedFeed
-from tests.kit.clock import FakeClock
 
 SBIN = InstrumentRef("NSE", "SBIN")
-ROWS = """opened_at,open,high,low,close,volume
-2026-11-16T09:15:00+05:30,800.10,801.00,799.90,800.55,1200
-2026-11-16T09:30:00+05:30,800.55,803.00,800.00,802.10,900
-2026-11-16T09:45:00+05:30,802.10,802.50,801.00,801.20,
-"""
-
-
-@pytest.fixture
-def replay(tmp_path: Path) -> ReplayFeed:
-    (tmp_path / "NSE_SBIN_15m.csv").write_text(ROWS)
-    return ReplayFeed(tmp_path)
 
 
 def request(since: datetime, until: datetime) -> CandleRequest:
@@ -38,33 +23,6 @@ DAY = request(datetime(2026, 11, 16, tzinfo=UTC), datetime(2026, 11, 17, tzinfo=
 def test_feed_of_an_unknown_name_raises() -> None:
     with pytest.raises(UnknownFeedError, match="none"):
         feed_for("none")
-
-
-def test_replay_gives_only_candles_that_have_closed(replay: ReplayFeed, clock: FakeClock) -> None:
-    clock.set(datetime(2026, 11, 16, 4, 15, tzinfo=UTC))  # 09:45 in India
-
-    candles = replay.candles([DAY], Timeframe.M15)[SBIN]
-
-    assert [candle.opened_at for candle in candles] == [
-        datetime(2026, 11, 16, 3, 45, tzinfo=UTC),
-        datetime(2026, 11, 16, 4, 0, tzinfo=UTC),
-    ]
-    assert candles[1].close == Decimal("802.10")
-
-
-def test_replay_quote_is_the_last_close(replay: ReplayFeed, clock: FakeClock) -> None:
-    clock.set(datetime(2026, 11, 16, 4, 16, tzinfo=UTC))
-
-    (quote,) = replay.quotes([SBIN, InstrumentRef("NSE", "INFY")])
-
-    assert (quote.last_price, quote.at) == (Decimal("802.10"), datetime(2026, 11, 16, 4, 15, tzinfo=UTC))
-
-
-def test_replay_of_an_unreadable_row_raises(replay: ReplayFeed, tmp_path: Path, clock: FakeClock) -> None:
-    (tmp_path / "NSE_SBIN_15m.csv").write_text(ROWS.replace("800.55,1200", "n/a,1200"))
-
-    with pytest.raises(MarketDataError, match=r"NSE_SBIN_15m\.csv"):
-        replay.candles([DAY], Timeframe.M15)
 
 
 class UnavailableReads:

@@ -38,7 +38,7 @@ def test_quotes_expire(instruments: list[Instrument], feed: FakeFeed) -> None:
     quotes_refresh("simulated", instruments[:1])
 
     with redis.Redis.from_url(settings.REDIS_CACHE_URL) as client:
-        assert 0 < client.pttl(f"market:quote:{instruments[0].pk}") <= 120_000
+        assert 0 < client.pttl(f"market:quote:simulated:{instruments[0].pk}") <= 120_000
 
 
 def test_last_quotes_of_an_unknown_instrument_is_missing(instruments: list[Instrument]) -> None:
@@ -127,3 +127,26 @@ def test_page_waits_for_no_price_longer_than_a_blink(settings):
         assert cache.read_many(["quote:x"]) == {}
     finally:
         cache.cache_client.cache_clear()
+
+
+@pytest.mark.parametrize("price", ["-1", "NaN", "Infinity", "1.00"])
+def test_price_that_cannot_be_true_is_not_kept(instruments: list[Instrument], feed: FakeFeed, price: str) -> None:
+    feed.prices = {"SIMALPHA": Decimal("61.30")}
+    quotes_refresh("simulated", instruments[:1])
+    feed.prices = {"SIMALPHA": Decimal(price)}
+
+    fetched = quotes_refresh("simulated", instruments[:1])
+
+    assert fetched == {}
+    assert last_quotes([instruments[0].pk])[instruments[0].pk].last_price == Decimal("61.30")
+
+
+def test_price_that_stays_is_believed_in_the_end(
+    instruments: list[Instrument], feed: FakeFeed, clock: FakeClock
+) -> None:
+    feed.prices = {"SIMALPHA": Decimal("61.30")}
+    quotes_refresh("simulated", instruments[:1])
+    feed.prices = {"SIMALPHA": Decimal("6.13")}
+    clock.advance(seconds=61)
+
+    assert quotes_refresh("simulated", instruments[:1])[instruments[0].pk].last_price == Decimal("6.13")

@@ -148,7 +148,7 @@ def _quotes(account: TradingTenant) -> None:
     prices = dict(zip(account.instrument_ids, (Decimal("104.25"), Decimal("99.10"), Decimal("250.05")), strict=True))
     write_many(
         {
-            _key(pk): _plain(CachedQuote(last_price=price, at=now - timedelta(seconds=2)))
+            _key("simulated", pk): _plain(CachedQuote(last_price=price, at=now - timedelta(seconds=2)))
             for pk, price in prices.items()
         },
         ttl_seconds=600,

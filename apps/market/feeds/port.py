@@ -1,4 +1,4 @@
-"""The one shape of a source of prices. A feed belongs to the platform: its calls do not grow with the customers."""
+"""The one shape of a source of prices. A platform feed's calls do not grow with the customers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Protocol
 
 from apps.brokers.port import Candle, InstrumentRef, Quote
 from apps.engine.model.choices import Timeframe
+from apps.market.choices import StampRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,9 @@ class CandleRequest:
 
 class Feed(Protocol):
     """A source of prices. Both methods may raise MarketDataError; what it does not know is missing in the answer."""
+
+    stamps: StampRule
+    """What the stamps of its bars say; an answer that contradicts it is refused."""
 
     def candles(
         self, requests: Sequence[CandleRequest], timeframe: Timeframe

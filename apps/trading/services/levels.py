@@ -2,8 +2,10 @@
 
 from decimal import Decimal
 
+from apps.brokers.selectors import facts_of
 from apps.engine.model.snapshot import PositionSnapshot
 from apps.engine.strategies.exits import exit_levels, watched_levels
+from apps.market.feeds.keys import own_feed
 from apps.trading.models import Position, PriceLevel
 from apps.trading.selectors import share_params
 
@@ -30,6 +32,7 @@ def levels_refresh(position: Position) -> None:
         target_price=position.target_price,
     )
     levels = watched_levels(params, lot)
+    feed = own_feed(facts_of(position.connection))
     trails = exit_levels(params, lot).trailing is not None
     wanted: dict[str, tuple[Decimal | None, PriceLevel.Direction]] = {
         "catastrophic": (levels.catastrophic, _Direction.BELOW),
@@ -44,6 +47,7 @@ def levels_refresh(position: Position) -> None:
             position_id=position.pk,
             bot_id=position.bot_id,
             instrument_id=position.instrument_id,
+            feed=feed,
             kind=kind,
             direction=direction,
             price=price,

@@ -92,7 +92,7 @@ def test_stop_wakes_at_or_under_its_level(meera: TradingTenant, price: str, cros
     position = hold(meera)
     quote = CachedQuote(last_price=Decimal(price), at=NOW)
 
-    found = crossed_levels({meera.instrument_id: quote})
+    found = crossed_levels({("", meera.instrument_id): quote})
 
     assert [(item.tenant_id, item.bot_id, item.position_id) for item in found] == (
         [(meera.tenant_id, meera.bot_id, position)] if crossed else []
@@ -103,7 +103,7 @@ def test_stop_wakes_at_or_under_its_level(meera: TradingTenant, price: str, cros
 def test_target_wakes_at_or_over_its_level(meera: TradingTenant, price: str, crossed: bool) -> None:
     hold(meera)
 
-    found = crossed_levels({meera.instrument_id: CachedQuote(last_price=Decimal(price), at=NOW)})
+    found = crossed_levels({("", meera.instrument_id): CachedQuote(last_price=Decimal(price), at=NOW)})
 
     assert [item.kind for item in found] == (["target"] if crossed else [])
 

@@ -33,12 +33,12 @@ class PaperClient:
     budget_seconds: float = BUDGET_SECONDS
     answer_seconds: float = ANSWER_SECONDS
 
-    def read(self, target: str, *, method: str = "GET") -> JsonObject:
+    def read(self, target: str, *, method: str = "GET", body: bytes = b"") -> JsonObject:
         """Return the `data` of the venue's yes, trying again what may heal. Raises BrokerError."""
         give_up_at = time.monotonic() + self.budget_seconds
         for attempt in range(1, TRIES + 1):
             try:
-                return self._read_once(method, target)
+                return self._read_once(method, target, body)
             except BrokerError as error:
                 # Full jitter, so that readers that failed together do not come back together.
                 pause = random.uniform(0, PAUSE_SECONDS * 2**attempt)  # noqa: S311  not a secret
@@ -47,11 +47,11 @@ class PaperClient:
                 time.sleep(pause)
         raise AssertionError("unreachable: the last try raises or returns")
 
-    def _read_once(self, method: str, target: str) -> JsonObject:
+    def _read_once(self, method: str, target: str, body: bytes) -> JsonObject:
         exchange = Exchange(self.access.url)
         try:
             exchange.open()
-            exchange.send(method, target, self.headers)
+            exchange.send(method, target, self.headers, body)
             answer = exchange.receive(seconds=self.answer_seconds)
         except TransportError as error:
             raise BrokerUnavailableError(f"paper venue: {error.evidence}") from error

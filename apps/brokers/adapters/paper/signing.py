@@ -25,6 +25,10 @@ class VenueAccess:
         """Return the headers of a request for market data."""
         return {"Authorization": f"Bearer {self._token('market')}"}
 
+    def admin_headers(self) -> dict[str, str]:
+        """Return the headers of a request that sets up the venue itself."""
+        return {"Authorization": f"Bearer {self._token('admin')}"}
+
     def account_headers(self, facts: ConnectionFacts) -> dict[str, str]:
         """Return the headers of a request for an account. They carry the terms on which the first one opens it."""
         cash = f"{facts.opening_cash:.2f}"
