@@ -41,10 +41,10 @@ def scope_where(scope: str, key: str) -> str:
 def scope_name(scope: str, key: str) -> str:
     """Return what the staff calls a scope."""
     if scope == Scope.BROKER:
-        return f"Broker {dict(Broker.choices).get(key, key)}"
+        return f"Broker: {dict(Broker.choices).get(key, key)}"
     if scope == Scope.STRATEGY:
         name, _, version = key.rpartition("@")
-        return f"Strategy {name}, version {version}"
+        return f"Strategy: {name}, version {version}"
     return "The whole platform"
 
 

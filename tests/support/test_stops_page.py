@@ -126,7 +126,7 @@ def test_customer_sets_nothing(people) -> None:
 def test_page_lists_every_scope_though_nothing_was_ever_stopped(staff) -> None:
     text = text_of(staff.get("/staff/stops/"))
 
-    for words in ("The whole platform Running never changed", "Broker Paper trading Running", "version 1 Running"):
+    for words in ("The whole platform Running never changed", "Broker: Paper trading Running", "version 1 Running"):
         assert words in text
     assert "Nothing yet." in text
 
@@ -138,7 +138,7 @@ def test_page_lists_level_epoch_people_reason_and_answer(staff) -> None:
     text = text_of(staff.get("/staff/stops/"))
 
     assert (
-        f"Broker Paper trading Stopped, selling all {stop.requested_at:%-d %b %H:%M:%S} UTC epoch {stop.epoch}" in text
+        f"Broker: Paper trading Stopped, selling all {stop.requested_at:%-d %b %H:%M:%S} UTC epoch {stop.epoch}" in text
     )
     assert REASON in text
     assert len(re.findall(r"staff-[0-9a-f]{8}@arun\.example with staff-[0-9a-f]{8}@arun\.example", text)) == 2
