@@ -9,12 +9,21 @@ from django.db import connections
 from apps.common.models import PlatformAuditEntry
 from apps.engine.model.choices import RunLevel
 from apps.trading.gateway import platform_stopping
+from apps.trading.management.commands import platform_stop
 from apps.trading.models import PlatformStopAcknowledgement, PlatformStopProposal, PlatformStopRequest
 from apps.trading.platform_selectors import newest_platform_stop
 from tests.kit.factories.people import make_user
 from tests.kit.factories.stops import REASON, make_staff
 from tests.kit.factories.trading import make_trading_tenant
 from tests.trading.test_platform_stops import lost_permit
+
+
+@pytest.fixture(autouse=True)
+def woken(monkeypatch) -> list[int]:
+    """Which requests a gateway was asked to look at; none is called here."""
+    found: list[int] = []
+    monkeypatch.setattr(platform_stop, "wake", found.append)
+    return found
 
 
 def run(*arguments: str) -> str:
@@ -44,12 +53,13 @@ def test_every_scope_is_listed(db) -> None:
         (["--strategy", "rsi_reversion@1"], "strategy", "rsi_reversion@1"),
     ],
 )
-def test_one_person_stops(db, given, scope, key) -> None:
+def test_one_person_stops(db, woken, given, scope, key) -> None:
     staff = make_staff()
 
     said = run("--set", "STOP", *given, "--by", staff.email, "--reason", REASON)
 
     assert level_now(scope, key) is RunLevel.STOP
+    assert woken == [PlatformStopRequest.objects.get().pk]
     assert f"by staff:{staff.pk}" in said
     assert PlatformAuditEntry.objects.get().actor == f"staff:{staff.pk}"
 

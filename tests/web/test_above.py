@@ -5,10 +5,11 @@ from uuid import uuid4
 
 import pytest
 
+from apps.common import clock
 from apps.common.db import tenant_scope
 from apps.engine.model.choices import RunLevel
 from apps.trading.gateway.stopping import stop_run
-from apps.trading.models import PlatformStopEffect, PlatformStopRequest
+from apps.trading.models import OrderIntent, PlatformStopEffect, PlatformStopRequest, Position
 from apps.trading.services.platform_stops import platform_stop_settle
 from tests.kit.factories.stops import REASON, agreed_level, platform_stop
 from tests.kit.factories.trading import make_trading_tenant, set_level
@@ -140,6 +141,19 @@ def test_page_names_what_the_stop_did_to_each_order(world, owner) -> None:
     assert f"The operator says: {REASON}" in text
 
 
+def test_lot_sold_by_its_stop_order_is_not_called_unsent(world, owner) -> None:
+    effect = settle(world, agreed_level(RunLevel.FLATTEN))
+    with tenant_scope(world.account.tenant_id):
+        order = OrderIntent.objects.get(purpose="FLATTEN")
+        OrderIntent.objects.filter(pk=order.pk).update(fence=1)
+        OrderIntent.objects.filter(pk=order.pk).update(state="DEAD")
+        Position.objects.update(quantity=0, closed_at=clock.now())
+
+    text = text_of(owner.get(f"/stops/operator/{effect.pk}/"))
+
+    assert "Sell 10 SIMLOTUS Sold, by the stop order that stood for it at the broker or by another sale." in text
+
+
 def test_page_of_a_stop_lists_what_is_held(world, owner) -> None:
     effect = settle(world, platform_stop())
 
@@ -182,8 +196,6 @@ def test_effect_of_another_account_is_not_linked_on_home(world, owner) -> None:
 
 
 def test_close_sheet_names_the_operator_and_offers_no_flattening(world, owner) -> None:
-    from apps.trading.models import Position
-
     platform_stop()
     with tenant_scope(world.account.tenant_id):
         position = Position.objects.get()

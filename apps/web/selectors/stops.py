@@ -1,7 +1,7 @@
 """The sheets of the level buttons: what will happen, order by order, and then what did."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -230,7 +230,7 @@ def stop_progress(stop: StopRequest) -> Progress:
         escalations=tuple(_ESCALATION_WORDS.get(step, step.replace("_", " ").capitalize()) for step in steps),
         left_before=_effects(acknowledgement.in_flight if acknowledgement else [], orders),
         cancelled=_effects(acknowledgement.cancelled if acknowledgement else [], orders),
-        selling=_effects(acknowledgement.flattening if acknowledgement else [], orders),
+        selling=_selling(acknowledgement.flattening if acknowledgement else [], orders),
         kept=_kept(stop) if level is RunLevel.STOP and acknowledgement is not None else (),
         is_settled=acknowledgement is not None and not any(order.state in LIVE_STATES for order in orders.values()),
         above=_held_above(bot, level),
@@ -282,7 +282,7 @@ def operator_stop(effect: PlatformStopEffect) -> OperatorStop:
             escalations=(),
             left_before=_effects(effect.in_flight, orders),
             cancelled=_effects(effect.cancelled, orders),
-            selling=_effects(effect.flattening, orders),
+            selling=_selling(effect.flattening, orders),
             kept=_kept(stop) if level is RunLevel.STOP else (),
             is_settled=not any(order.state in LIVE_STATES for order in orders.values()),
         ),
@@ -306,6 +306,27 @@ def _orders_named(lines: Iterable[dict[str, Any]]) -> dict[str, OrderIntent]:
 
 def _effects(lines: Iterable[dict[str, Any]], orders: dict[str, OrderIntent]) -> tuple[Effect, ...]:
     return tuple(_effect(line, orders.get(line.get("intent") or "")) for line in lines)
+
+
+def _selling(lines: Iterable[dict[str, Any]], orders: dict[str, OrderIntent]) -> tuple[Effect, ...]:
+    """Follow lots to their sale, which may have been made by changing the stop order that stood for them."""
+    lots = list(lines)
+    gone = Position.objects.filter(pk__in=[line["position"] for line in lots]).exclude(closed_at=None)
+    closed = {str(pk) for pk in gone.values_list("pk", flat=True)}
+    effects = zip(lots, _effects(lots, orders), strict=True)
+    return tuple(
+        replace(effect, kind="holding", icon="check", text=_SOLD_OTHERWISE)
+        if line["position"] in closed and _is_unsent(orders.get(line.get("intent") or ""))
+        else effect
+        for line, effect in effects
+    )
+
+
+_SOLD_OTHERWISE = "Sold, by the stop order that stood for it at the broker or by another sale."
+
+
+def _is_unsent(order: OrderIntent | None) -> bool:
+    return order is None or order.state == OrderState.DEAD
 
 
 def _effect(line: dict[str, Any], order: OrderIntent | None) -> Effect:

@@ -25,6 +25,7 @@ from apps.trading.services.platform_stops import (
     platform_stop_propose,
     platform_stop_request,
 )
+from apps.trading.tasks.platform import wake
 
 LOOK_SECONDS = 0.5
 
@@ -55,8 +56,10 @@ class Command(BaseCommand):
             request = self._act(options)
         except DomainError as error:
             raise CommandError(error.message) from error
-        if request is not None and options["wait"]:
-            self._wait(request, options["wait"])
+        if request is not None:
+            wake(request.pk)
+            if options["wait"]:
+                self._wait(request, options["wait"])
         self._list()
 
     def _act(self, options: dict[str, Any]) -> PlatformStopRequest | None:
