@@ -129,6 +129,18 @@ async def test_logging_out_closes_the_socket_with_4401(committed_world, owner_so
     assert await socket.close_code() == 4401
 
 
+async def test_socket_of_a_session_that_has_lasted_long_enough_is_closed_with_4401(
+    committed_world, owner_socket, settings
+) -> None:
+    socket, _ = owner_socket
+    await socket.hear()
+
+    settings.ARUN_SESSION_SECONDS = 0
+    await revoke(committed_world.owner)
+
+    assert await socket.close_code() == 4401
+
+
 async def test_another_persons_log_out_closes_nothing(committed_world, owner_socket) -> None:
     socket, _ = owner_socket
     await socket.hear()
