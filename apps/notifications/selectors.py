@@ -190,6 +190,7 @@ class StopPlace:
     bot: Bot
     level: RunLevel
     acknowledged_at: datetime | None
+    is_paper: bool
 
     @property
     def is_stopped(self) -> bool:
@@ -200,7 +201,7 @@ class StopPlace:
 def stop_place(*, bot_id: UUID, user_id: UUID) -> StopPlace | None:
     """Return the bot as this person may stop it now; None when they may not, or there is no such bot."""
     membership = membership_for(user_id)
-    bot = Bot.objects.filter(pk=bot_id, archived_at=None).first()
+    bot = Bot.objects.filter(pk=bot_id, archived_at=None).select_related("connection").first()
     if membership is None or bot is None or not membership.user.is_active or not can(membership, Action.STOP):
         return None
     newest = newest_request(bot_id)
@@ -209,4 +210,5 @@ def stop_place(*, bot_id: UUID, user_id: UUID) -> StopPlace | None:
         bot=bot,
         level=RunLevel.RUNNING if newest is None else RunLevel(newest.level),
         acknowledged_at=None if acknowledgement is None else acknowledgement.acknowledged_at,
+        is_paper=bot.connection.is_paper,
     )

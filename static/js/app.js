@@ -31,6 +31,9 @@ function countAges() {
 
 setInterval(countAges, 1000);
 
+// On a phone the menu scrolls sideways: the page one is on must not stand outside it.
+document.querySelector(".nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 // --- theme ----------------------------------------------------------------------------------------------------------
 
 const themes = document.querySelector("[data-themes]");
@@ -60,6 +63,7 @@ if (themes) {
 export function toast(text, kind = "") {
   const box = document.createElement("div");
   box.className = `toast${kind ? ` toast-${kind}` : ""}`;
+  if (kind === "danger") box.setAttribute("role", "alert"); // said at once; the list around it waits politely
   const words = document.createElement("div");
   words.textContent = text;
   const close = document.createElement("button");
@@ -173,6 +177,14 @@ document.addEventListener("htmx:responseError", (event) => {
   const status = event.detail.xhr.status;
   if (status === 403) toast("Your role does not allow this, or this page is too old. Nothing was changed.", "danger");
   else toast("ARUN did not answer as it should. What you see may be old; reload the page.", "danger");
+});
+
+// --- danger that was told just now ---------------------------------------------------------------------------------
+
+document.addEventListener("arun:live", ({ detail }) => {
+  if (detail.kind === "NotificationAdded" && detail.data?.severity === "danger" && detail.data.count === 1) {
+    toast("Something needs you now. It stands under Notifications.", "danger");
+  }
 });
 
 document.addEventListener("htmx:sendError", () => {

@@ -43,6 +43,8 @@ def member_paths(world) -> list[str]:
         f"/orders/{world.filled}/",
         "/trades/",
         "/notifications/",
+        "/notifications/?show=danger&unread=1",
+        "/notifications/choices/",
         f"/decisions/{world.decision}/replay/",
         f"/bots/{world.account.bot_id}/level/flatten/",
         "/accounts/2fa/",
