@@ -73,6 +73,14 @@ def trading_date(exchange: str, at: datetime) -> date:
     return at.astimezone(INDIA).date()
 
 
+def date_bounds(exchange: str, first: date, last: date) -> tuple[datetime, datetime]:
+    """Return the half-open span of the moments that belong to these trading dates, both included."""
+    _known(exchange)
+    since = datetime(first.year, first.month, first.day, tzinfo=INDIA)
+    after = last + timedelta(days=1)
+    return since, datetime(after.year, after.month, after.day, tzinfo=INDIA)
+
+
 def trading_day(exchange: str, on: date, session_class: str = SessionClass.CASH_ONLY) -> TradingDay:
     """Return the phases of a date, or why there are none."""
     if _known(exchange) in ALWAYS_OPEN:

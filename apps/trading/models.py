@@ -581,6 +581,7 @@ class OrderIntent(TenantModel, CarriesStop):
         ]
         indexes = [
             models.Index(fields=["tenant", "connection", "-created_at"], name="order_by_time"),
+            models.Index(fields=["tenant", "-created_at", "-id"], name="order_newest"),
             models.Index(fields=["tenant", "connection"], name="order_live", condition=Q(state__in=LIVE_STATES)),
         ]
 

@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 from string import Formatter
 from typing import Any
 
+from apps.common import clock
 from apps.engine.model.choices import Action, MarketPhase, OrderState, Purpose, Reason, RunLevel
 from apps.web import formats
 
@@ -407,6 +408,12 @@ def _moment(value: object) -> str:
     except ValueError:
         return str(value)
     return f"{formats.ist_date(at)}, {formats.ist_clock(at, seconds=True)} IST"
+
+
+def day_words(on: date) -> str:
+    """Return a date, such as Mon 23 Nov; with its year where that is not the present one."""
+    year = "" if on.year == clock.now().year else f" {on.year}"
+    return f"{on:%a} {on.day} {on:%b}{year}"
 
 
 def _day(value: object) -> str:

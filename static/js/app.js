@@ -120,6 +120,9 @@ document.addEventListener("click", (event) => {
 
 for (const button of document.querySelectorAll("[data-help]")) button.hidden = !help;
 
+// Buttons that only a page without scripts needs, such as the one that sends a filter which sends itself.
+for (const button of document.querySelectorAll("[data-plain]")) button.hidden = true;
+
 // --- danger that wants a typed word ---------------------------------------------------------------------------------
 
 document.addEventListener("input", (event) => {

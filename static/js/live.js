@@ -65,14 +65,36 @@ function refresh(element) {
     setTimeout(() => {
       pending.delete(element);
       if (!element.isConnected) return;
-      if (isBeingRead(element)) showChip(element);
+      if (isBeingRead(element)) "liveRows" in element.dataset ? mergeRows(element) : showChip(element, 1);
       else window.htmx?.trigger(element, "refresh");
     }, DEBOUNCE_MS),
   );
 }
 
-function showChip(element) {
-  const count = Number(element.dataset.waiting ?? 0) + 1;
+// Rows that are there already are brought up to date where they stand; new ones above are counted and wait for a press.
+async function mergeRows(element) {
+  const response = await fetch(element.getAttribute("hx-get"), { headers: { "HX-Request": "true" } });
+  if (!response.ok) return;
+  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+  const rows = [...fresh.querySelectorAll("[data-row]")];
+  for (const row of rows) {
+    const shown = document.getElementById(row.id);
+    if (!shown || shown.innerHTML === row.innerHTML || shown.contains(document.activeElement)) continue;
+    [...row.children].forEach((cell, place) => {
+      const old = shown.children[place];
+      if (old && old.innerHTML !== cell.innerHTML) old.innerHTML = cell.innerHTML;
+    });
+  }
+  const known = rows.findIndex((row) => document.getElementById(row.id));
+  const above = known === -1 ? rows.length : known;
+  if (above > 0) {
+    element.dataset.waiting = "0";
+    showChip(element, above);
+  }
+}
+
+function showChip(element, more) {
+  const count = Number(element.dataset.waiting ?? 0) + more;
   element.dataset.waiting = String(count);
   let chip = element.querySelector(":scope > .chip");
   if (!chip) {
@@ -83,8 +105,8 @@ function showChip(element) {
     button.className = "button button-primary button-small shape-round";
     button.addEventListener("click", () => {
       delete element.dataset.waiting;
-      window.htmx?.trigger(element, "refresh");
       element.scrollIntoView({ block: "start" });
+      window.htmx?.trigger(element, "refresh");
     });
     chip.append(button);
     const head = element.querySelector(":scope > .card-head");

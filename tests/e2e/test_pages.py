@@ -39,6 +39,7 @@ def member_paths(world) -> list[str]:
         f"/bots/{world.account.bot_id}/shares/import/",
         "/orders/",
         "/orders/?show=unknown",
+        "/orders/?day=30&side=BUY&first=2026-01-01",
         f"/orders/{world.unknown}/",
         f"/orders/{world.filled}/",
         "/trades/",

@@ -97,7 +97,7 @@ def test_open_leads_to_the_orders_of_the_share_where_no_order_is_named(world, ow
 
     response = owner.post(f"/notifications/{told.pk}/open/")
 
-    assert response["Location"] == "/orders/?q=SIMLOTUS"
+    assert response["Location"] == "/orders/?day=all&q=SIMLOTUS"
 
 
 def test_mark_and_back_again(world, owner) -> None:

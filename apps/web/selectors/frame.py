@@ -72,3 +72,8 @@ def frame() -> Frame:
 def business(at: datetime | None) -> datetime | None:
     """Return a moment of the database's clock as business time, which an installation may shift."""
     return None if at is None else at + timedelta(seconds=settings.ARUN_CLOCK_OFFSET_SECONDS)
+
+
+def database_time(at: datetime) -> datetime:
+    """Return a moment of business time as the database's clock had it."""
+    return at - timedelta(seconds=settings.ARUN_CLOCK_OFFSET_SECONDS)

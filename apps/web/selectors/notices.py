@@ -98,7 +98,7 @@ def _stop(value: str, _symbols: Mapping[str, str]) -> tuple[str, str]:
 
 def _share(value: str, symbols: Mapping[str, str]) -> tuple[str, str]:
     symbol = symbols.get(value, "")
-    return (f"{reverse('web:orders')}?q={symbol}", f"Orders of {symbol}") if symbol else ("", "")
+    return (f"{reverse('web:orders')}?day=all&q={symbol}", f"Orders of {symbol}") if symbol else ("", "")
 
 
 def _positions(_value: str, _symbols: Mapping[str, str]) -> tuple[str, str]:

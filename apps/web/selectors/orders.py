@@ -1,33 +1,38 @@
-"""Orders: the list, and the whole story of one."""
+"""The list of orders."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
-from itertools import chain
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
+from apps.brokers.choices import Broker
 from apps.engine.model.choices import OrderState, OrderType, Purpose, Side
-from apps.trading.models import IN_FLIGHT_STATES, LIVE_STATES, AttemptAnswer, Fill, OrderEvent, OrderIntent
+from apps.market import calendar
+from apps.market.choices import Exchange
+from apps.market.models import Instrument
+from apps.trading.models import IN_FLIGHT_STATES, LIVE_STATES, Bot, OrderIntent
 from apps.web import formats, words
-from apps.web.selectors.frame import business
+from apps.web.filters import Filter
+from apps.web.selectors.frame import business, database_time
+from apps.web.selectors.keyset import keyset_page
 
 PAGE = 50
-FILTERS: dict[str, tuple[str, Q]] = {
-    "": ("All", Q()),
-    "live": ("At work", Q(state__in=LIVE_STATES)),
-    "unknown": ("Unknown", Q(state__in=[OrderState.UNKNOWN, OrderState.PARKED])),
-    "filled": ("Filled", Q(filled_quantity__gt=0)),
+KINDS: dict[str, Q] = {
+    "": Q(),
+    "live": Q(state__in=LIVE_STATES),
+    "unknown": Q(state__in=[OrderState.UNKNOWN, OrderState.PARKED]),
+    "filled": Q(filled_quantity__gt=0),
+    "refused": Q(state=OrderState.REJECTED),
+    "ended": Q(state__in=[OrderState.CANCELLED, OrderState.EXPIRED]),
+    "unsent": Q(state=OrderState.DEAD),
 }
-_GOOD, _NOTICE, _DANGER = "good", "notice", "danger"
-_STEP_KINDS = {
-    OrderState.FILLED: _GOOD,
-    OrderState.PARTIAL: _GOOD,
-    OrderState.REJECTED: _NOTICE,
-    OrderState.UNKNOWN: _DANGER,
-    OrderState.PARKED: _DANGER,
+ORDERS = {
+    "": ("-created_at", "-id"),
+    "old": ("created_at", "id"),
+    "share": ("instrument__tradingsymbol", "-created_at", "-id"),
+    "size": ("-quantity", "-created_at", "-id"),
 }
 
 
@@ -39,6 +44,7 @@ class OrderRow:
     instrument: str
     exchange: str
     is_simulated: bool
+    bot: str
     side: str
     quantity: int
     filled_quantity: int
@@ -52,33 +58,94 @@ class OrderRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrdersView:
-    """One page of orders, newest first."""
+    """One page of orders, how many there are in all, and the last one's id where more follow."""
 
     rows: tuple[OrderRow, ...]
-    chosen: str
-    filters: tuple[tuple[str, str], ...]
-    older_than: UUID | None
+    total: int
+    after: UUID | None
 
 
-def orders_view(*, chosen: str = "", older_than: UUID | None = None, limit: int = PAGE) -> OrdersView:
-    """Return the newest orders of a kind, or those before one. An unknown kind means all."""
-    chosen = chosen if chosen in FILTERS else ""
-    rows = OrderIntent.objects.select_related("instrument").filter(FILTERS[chosen][1]).order_by("-id")
-    if older_than is not None:
-        rows = rows.filter(id__lt=older_than)
-    found = list(rows[: limit + 1])
-    shown = found[:limit]
-    return OrdersView(
-        rows=tuple(order_row(intent) for intent in shown),
-        chosen=chosen,
-        filters=tuple((key, label) for key, (label, _) in FILTERS.items()),
-        older_than=shown[-1].pk if len(found) > limit else None,
+def orders_view(chosen: Filter, *, after: UUID | None = None, limit: int = PAGE) -> OrdersView:
+    """Return a page of the orders that pass the filter. Raises ObjectDoesNotExist for a place that is not there.
+
+    Two statements, and one more where `after` names a place.
+    """
+    found = orders_filtered(chosen)
+    everything: QuerySet[OrderIntent] = OrderIntent.objects.all()
+    page = keyset_page(
+        found.select_related("instrument", "bot"),
+        order=ORDERS[chosen.sort],
+        after=after,
+        limit=limit,
+        everything=everything,
     )
+    return OrdersView(rows=tuple(order_row(intent) for intent in page.rows), total=found.count(), after=page.after)
+
+
+def orders_filtered(chosen: Filter) -> QuerySet[OrderIntent]:
+    """Return the tenant's orders that pass the filter, in no order."""
+    rows: QuerySet[OrderIntent] = OrderIntent.objects.filter(
+        KINDS[chosen.kind], written_on(chosen.first, chosen.last), account_is(chosen), share_is(chosen.text)
+    )
+    if chosen.side:
+        rows = rows.filter(side=chosen.side)
+    if chosen.purpose:
+        rows = rows.filter(purpose=chosen.purpose)
+    return rows
+
+
+def account_is(chosen: Filter, *, bot: str = "bot_id") -> Q:
+    """Return the condition on the bot and on the kind of money."""
+    wanted = Q() if chosen.bot_id is None else Q(**{bot: chosen.bot_id})
+    if chosen.mode:
+        paper = Q(connection__broker=Broker.PAPER)
+        wanted &= paper if chosen.mode == "paper" else ~paper
+    return wanted
+
+
+def share_is(text: str) -> Q:
+    """Return the condition on the symbol or name of the share."""
+    if not text:
+        return Q()
+    named = Instrument.objects.filter(Q(tradingsymbol__icontains=text) | Q(name__icontains=text))
+    return Q(instrument_id__in=named.values("pk"))
+
+
+def written_on(first: date | None, last: date | None) -> Q:
+    """Return the condition on the exchange's trading date at which an order was written down."""
+    spans = {_span(exchange, first, last) for exchange in Exchange}
+    if len(spans) == 1:  # one zone for all: no need to look at each order's exchange
+        return _within(*spans.pop())
+    wanted = Q()
+    for exchange in Exchange:
+        wanted |= Q(instrument__exchange=exchange) & _within(*_span(exchange, first, last))
+    return wanted
+
+
+def _span(exchange: Exchange, first: date | None, last: date | None) -> tuple[datetime | None, datetime | None]:
+    since = None if first is None else calendar.date_bounds(exchange, first, first)[0]
+    until = None if last is None else calendar.date_bounds(exchange, last, last)[1]
+    return since, until
+
+
+def _within(since: datetime | None, until: datetime | None) -> Q:
+    """Return the condition on `created_at`, which is the database's clock, for two moments of business time."""
+    wanted = Q()
+    if since is not None:
+        wanted &= Q(created_at__gte=database_time(since))
+    if until is not None:
+        wanted &= Q(created_at__lt=database_time(until))
+    return wanted
+
+
+def bot_names() -> list[tuple[UUID, str]]:
+    """Return the tenant's bots, those that were put away included: their orders stay."""
+    return list(Bot.objects.order_by("created_at").values_list("pk", "name"))
 
 
 def live_orders() -> tuple[OrderRow, ...]:
     """Return the tenant's orders that may still change, those of unknown outcome first."""
-    rows = OrderIntent.objects.filter(state__in=LIVE_STATES).select_related("instrument").order_by("-id")
+    rows = OrderIntent.objects.filter(state__in=LIVE_STATES).select_related("instrument", "bot").order_by("-id")
     return tuple(order_row(row) for row in sorted(rows, key=lambda row: row.state not in IN_FLIGHT_STATES))
 
 
@@ -89,6 +156,7 @@ def order_row(intent: OrderIntent) -> OrderRow:
         instrument=intent.instrument.tradingsymbol,
         exchange=intent.instrument.exchange,
         is_simulated=intent.instrument.is_simulated,
+        bot=intent.bot.name,
         side=intent.side,
         quantity=intent.quantity,
         filled_quantity=intent.filled_quantity,
@@ -115,99 +183,3 @@ def _purpose(intent: OrderIntent) -> str:
     if intent.purpose in {Purpose.EXIT, Purpose.PROTECT} and intent.exit_reason:
         return f"{purpose}: {words.exit_rule_words(intent.exit_reason)}"
     return purpose
-
-
-# --- one order --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One line of an order's story. `at` is business time."""
-
-    at: datetime | None
-    kind: str
-    title: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderView:
-    """An order with its terms, its trades and its story, oldest first."""
-
-    row: OrderRow
-    client_order_id: str
-    broker_order_id: str
-    product: str
-    validity: str
-    bot_name: str
-    connection: str
-    steps: tuple[Step, ...]
-    fills: tuple[Fill, ...]
-    charges: Decimal
-
-
-def access_order(order_id: UUID) -> OrderIntent:
-    """Return one of the tenant's orders. Raises OrderIntent.DoesNotExist for a stranger's and a missing one."""
-    intent: OrderIntent = OrderIntent.objects.select_related("instrument", "bot", "connection").get(pk=order_id)
-    return intent
-
-
-def order_view(intent: OrderIntent) -> OrderView:
-    """Return the whole story of an order."""
-    fills = tuple(Fill.objects.filter(intent=intent).order_by("traded_at", "id"))
-    events = OrderEvent.objects.filter(intent=intent).order_by("at", "id")
-    answers = AttemptAnswer.objects.filter(attempt__intent=intent).select_related("attempt").order_by("at", "id")
-    steps = chain(map(_event_step, events), map(_answer_step, answers), map(_fill_step, fills))
-    return OrderView(
-        row=order_row(intent),
-        client_order_id=intent.client_order_id,
-        broker_order_id=intent.broker_order_id,
-        product=intent.product,
-        validity=intent.validity,
-        bot_name=intent.bot.name,
-        connection=intent.connection.label,
-        steps=_in_order(steps),
-        fills=fills,
-        charges=sum((fill.charges for fill in fills), Decimal(0)),
-    )
-
-
-def _in_order(steps: Iterable[Step]) -> tuple[Step, ...]:
-    return tuple(sorted(steps, key=lambda step: (step.at is None, step.at)))
-
-
-def _event_step(event: OrderEvent) -> Step:
-    detail = ""
-    if event.to_state:
-        detail = words.ORDER_STATE_WORDS[OrderState(event.to_state)].label
-        if event.from_state:
-            detail = f"{words.ORDER_STATE_WORDS[OrderState(event.from_state)].label} → {detail}"
-    kind = _STEP_KINDS.get(OrderState(event.to_state), "") if event.to_state else ""
-    return Step(at=business(event.at), kind=kind, title=words.event_words(event.cause), detail=detail)
-
-
-_ANSWER_WORDS = {
-    "OPEN": "No answer yet",
-    "NOT_SENT": "Provably not sent",
-    "ACCEPTED": "The broker's answer: taken",
-    "REFUSED": "The broker's answer: refused",
-    "UNKNOWN": "No usable answer",
-}
-
-
-def _answer_step(answer: AttemptAnswer) -> Step:
-    parts = [part for part in (answer.broker_order_id, answer.code, answer.text) if part]
-    what = {"CANCEL": " (cancellation)", "MODIFY": " (change)"}.get(answer.attempt.kind, "")
-    kind = {"REFUSED": _NOTICE, "UNKNOWN": _DANGER}.get(answer.outcome, "")
-    return Step(at=business(answer.at), kind=kind, title=_ANSWER_WORDS[answer.outcome] + what, detail=" · ".join(parts))
-
-
-def _fill_step(fill: Fill) -> Step:
-    verb = "Bought" if fill.side == Side.BUY else "Sold"
-    detail = f"Trade {fill.trade_id}, charges {formats.inr(fill.charges)}"
-    return Step(
-        at=business(fill.booked_at),
-        kind=_GOOD,
-        title=f"{verb} {formats.shares(fill.quantity)} at {formats.inr(fill.price)}",
-        detail=detail,
-    )

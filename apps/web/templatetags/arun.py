@@ -37,6 +37,12 @@ def percent(value: Decimal | None) -> str:
 
 
 @register.filter
+def count(value: int) -> str:
+    """Return a count with Indian grouping."""
+    return formats.number(value, places=0)
+
+
+@register.filter
 def ist(at: datetime | None) -> str:
     return formats.ist(at)
 

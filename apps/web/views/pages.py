@@ -41,8 +41,12 @@ def permissions(request: MemberRequest) -> dict[str, bool]:
 
 
 def is_fragment(request: MemberRequest) -> bool:
-    """Return whether htmx asks for a piece to swap in, rather than the browser for a page."""
-    return request.headers.get("HX-Request") == "true"
+    """Return whether htmx asks for a piece to swap in, rather than the browser for a page.
+
+    On the way back through the history htmx asks as well, and wants the whole page.
+    """
+    headers = request.headers
+    return headers.get("HX-Request") == "true" and headers.get("HX-History-Restore-Request") != "true"
 
 
 def sheet(request: MemberRequest, name: str, context: Mapping[str, Any]) -> HttpResponse:

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -10,7 +11,8 @@ from apps.common import clock
 from apps.market.choices import Exchange
 from apps.trading.models import Decision, OrderIntent
 from apps.web.access import MemberRequest, member
-from apps.web.selectors import orders, positions, timeline
+from apps.web.filters import DAYS, ORDER_KINDS, ORDER_SORTS, FilterForm
+from apps.web.selectors import order_story, orders, positions, timeline
 from apps.web.selectors.frame import frame
 from apps.web.views.pages import is_fragment, page
 
@@ -20,12 +22,25 @@ TRADES = 200
 @require_safe
 @member()
 def order_list(request: MemberRequest) -> HttpResponse:
-    """Orders, newest first."""
+    """Orders, filtered, sorted and page by page; all of it stands in the address."""
     around = frame()
-    view = orders.orders_view(chosen=request.GET.get("show", ""), older_than=_before(request))
+    form = FilterForm(request.GET, bots=orders.bot_names(), sorts=ORDER_SORTS)
+    chosen = form.chosen()
+    try:
+        view = orders.orders_view(chosen, after=_after(request))
+    except ObjectDoesNotExist as error:
+        raise Http404 from error
+    context = {
+        "view": view,
+        "form": form,
+        "chosen": chosen,
+        "kinds": ORDER_KINDS,
+        "days": DAYS,
+        "path": request.get_full_path(),
+    }
     if is_fragment(request):
-        return render(request, "fragments/order_list.html", {"view": view})
-    return page(request, "pages/orders.html", section="orders", frame=around, context={"view": view})
+        return render(request, "fragments/order_list.html", context)
+    return page(request, "pages/orders.html", section="orders", frame=around, context=context)
 
 
 @require_safe
@@ -34,7 +49,7 @@ def order_detail(request: MemberRequest, order_id: UUID) -> HttpResponse:
     """One order with its whole story."""
     around = frame()
     try:
-        view = orders.order_view(orders.access_order(order_id))
+        view = order_story.order_view(order_story.access_order(order_id), reader_id=request.user.pk)
     except OrderIntent.DoesNotExist as error:
         raise Http404 from error
     if is_fragment(request):
@@ -81,8 +96,8 @@ def _access_decision(decision_id: UUID) -> Decision:
         raise Http404 from error
 
 
-def _before(request: MemberRequest) -> UUID | None:
-    text = request.GET.get("before", "")
+def _after(request: MemberRequest) -> UUID | None:
+    text = request.GET.get("after", "")
     try:
         return UUID(text) if text else None
     except ValueError as error:
