@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("trading", "0008_add_equity_points")]
+    dependencies = [("trading", "0010_add_feed_of_a_price_level")]
 
     operations = [
         migrations.AddIndex(
