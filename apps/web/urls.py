@@ -64,6 +64,7 @@ urlpatterns = [
     path("bots/<uuid:bot_id>/shares/import/", instruments.import_new, name="import_new"),
     path("bots/<uuid:bot_id>/shares.csv", instruments.share_export, name="share_export"),
     path("orders/", trading.order_list, name="orders"),
+    path("orders/export.csv", trading.order_export, name="orders_csv"),
     path("orders/<uuid:order_id>/", trading.order_detail, name="order"),
     path("trades/", trading.trade_list, name="trades"),
     path("decisions/<uuid:decision_id>/", trading.decision_detail, name="decision"),
