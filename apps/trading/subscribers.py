@@ -1,5 +1,6 @@
 """What follows an event: somebody is woken. The sweeper would find the same work a second later."""
 
+from apps.brokers.services import TEST_REQUESTED
 from apps.common import events
 from apps.engine.model.choices import Side
 from apps.trading.tasks import orders
@@ -11,6 +12,7 @@ def wire() -> None:
     events.subscribe("CommandRecorded", _send_order)
     events.subscribe("OrderMoved", _settle_order)
     events.subscribe("StopRequested", _run_stop)
+    events.subscribe(TEST_REQUESTED, _test_connection)
 
 
 def _send_order(event: events.Event) -> None:
@@ -26,3 +28,9 @@ def _settle_order(event: events.Event) -> None:
 
 def _run_stop(event: events.Event) -> None:
     orders.run_stop.delay(str(event.tenant_id), str(event.data["stop"]))
+
+
+def _test_connection(event: events.Event) -> None:
+    # The one call that no sweeper repeats: the page gives up after its seconds and offers another test.
+    named = (event.tenant_id, event.data["connection_id"], event.data["test_id"])
+    orders.test_connection.delay(*map(str, named))

@@ -144,6 +144,22 @@ def test_newcomer_who_jumps_ahead_is_led_to_the_first_step(client, offered, path
     assert client.post(path, {**LIMITS, "go": "finish"})["Location"] == "/start/broker/"
 
 
+def test_owner_of_two_accounts_sets_up_the_one_they_look_at(newcomer, client, offered) -> None:
+    from apps.tenants.middleware import SESSION_KEY
+    from apps.tenants.services import tenant_create
+
+    tenant_create(user_id=newcomer.pk, name="First")
+    second = tenant_create(user_id=newcomer.pk, name="Second")
+    session = client.session
+    session[SESSION_KEY] = str(second.pk)
+    session.save()
+
+    assert first_step(client)["Location"] == "/start/limits/"
+
+    with tenant_scope(second.pk):
+        assert SetupDraft.objects.count() == 1
+
+
 def test_looking_at_the_first_step_makes_nothing(client, newcomer, offered) -> None:
     assert client.get("/start/broker/").status_code == 200
 

@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import close_old_connections, connections
 
 from apps.brokers.selectors import connection_facts
+from apps.brokers.testing import connection_test_run
 from apps.common import logs
 from apps.common.db import tenant_scope
 from apps.common.keys import tenant_key
@@ -147,6 +148,14 @@ def books_take(*, tenant_id: UUID, connection_id: UUID) -> None:
     with tenant_scope(tenant_id):
         broker = connection_facts(connection_id).broker
     _give_reading(tenant_id, connection_id, broker)
+
+
+def connection_test_take(*, tenant_id: UUID, connection_id: UUID, test_id: UUID) -> None:
+    """Take a customer's test of a connection in. It waits for a broker, so it stands behind whatever is urgent."""
+    with tenant_scope(tenant_id):
+        broker = connection_facts(connection_id).broker
+    run = partial(connection_test_run, tenant_id=tenant_id, test_id=test_id)
+    _give(Job(name=("connection-test", test_id), broker=broker, is_urgent=False, run=run))
 
 
 def stop_take(*, tenant_id: UUID, stop_id: UUID) -> None:

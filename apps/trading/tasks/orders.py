@@ -4,6 +4,7 @@ from uuid import UUID
 
 from celery import shared_task
 
+from apps.brokers.selectors import TEST_SECONDS
 from apps.common import logs
 from apps.trading.gateway import intake
 
@@ -33,3 +34,10 @@ def reconcile_connection(tenant_id: str, connection_id: str) -> None:
     """Look at one connection, which is to be compared with its broker."""
     with logs.bind(tenant_id=tenant_id, connection_id=connection_id):
         intake.books_take(tenant_id=UUID(tenant_id), connection_id=UUID(connection_id))
+
+
+@shared_task(name="trading.test_connection", expires=TEST_SECONDS, **RECONCILE)
+def test_connection(tenant_id: str, connection_id: str, test_id: str) -> None:
+    """Look at one test of a connection. Nobody waits for a late answer, so the message expires."""
+    with logs.bind(tenant_id=tenant_id, connection_id=connection_id):
+        intake.connection_test_take(tenant_id=UUID(tenant_id), connection_id=UUID(connection_id), test_id=UUID(test_id))

@@ -57,8 +57,9 @@ def broker(request: MemberRequest, draft: SetupDraft | None) -> HttpResponse:
     form = BrokerForm(request.POST, venues=venues)
     if not form.is_valid():
         return _broker_page(request, draft, form)
+    own = getattr(request, "tenant", None)
     tenant_id = services.broker_save(
-        user_id=request.user.pk, tenant_id=None if draft is None else draft.tenant_id, answers=form.answers()
+        user_id=request.user.pk, tenant_id=None if own is None else own.pk, answers=form.answers()
     )
     with tenant_scope(tenant_id):
         services.typed_save(step=Step.BROKER, typed=written_in(request.POST, form))
