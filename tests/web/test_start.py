@@ -549,7 +549,7 @@ def test_share_that_costs_more_than_a_purchase_may_is_named(at_shares, offered) 
     from apps.market.quotes import CachedQuote, _key, _plain
 
     quote = CachedQuote(last_price=Decimal("2600.50"), at=clock.now())
-    write_many({_key(offered[0]): _plain(quote)}, ttl_seconds=60)
+    write_many({_key("simulated", offered[0]): _plain(quote)}, ttl_seconds=60)
 
     assert "One SIMALPHA last cost ₹2,600.50, and one purchase may cost ₹2,500.00: the bot cannot buy it." in plain(
         at_shares.get("/start/shares/")
