@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import Count, F, Max, Q
+from django.db.models import Count, Max, Q
 
 from apps.brokers.selectors import facts_of
 from apps.engine.execution.keys import sip_key
@@ -37,10 +37,10 @@ from apps.engine.model.snapshot import (
 from apps.engine.strategies.sip import instalment_of
 from apps.market import calendar
 from apps.market.feeds.keys import own_feed
-from apps.market.models import Candle, Instrument
+from apps.market.models import Instrument
 from apps.market.quotes import CachedQuote
 from apps.trading.account_risk import AccountLimits, account_scope
-from apps.trading.filter_facts import filter_facts, overnight_facts
+from apps.trading.filter_facts import closes_before, filter_facts, overnight_facts
 from apps.trading.models import (
     LIVE_STATES,
     Bot,
@@ -178,7 +178,7 @@ class _Facts:
             sip_done=_sip_done(terms, *around),
             previous_trading_on=around[0],
             next_trading_on=around[1],
-            filters=filter_facts(terms.params, instruments, broker=terms.bot.connection.broker, now=terms.now),
+            filters=filter_facts(terms.params, instruments, own=_own_feed(terms), now=terms.now),
             session_closes=_session_closes(terms, instruments),
         )
 
@@ -216,7 +216,7 @@ def _instrument(
         params=terms.own.get(pk),
         limits=share_limits(config.limits) if config.limits else None,
         settings_version=config.settings_version,
-        overnight=overnight_facts(instrument, quote, facts.session_closes.get(pk), broker=terms.bot.connection.broker),
+        overnight=overnight_facts(instrument, quote, facts.session_closes.get(pk), own=_own_feed(terms)),
         filters=facts.filters[pk],
     )
 
@@ -369,6 +369,14 @@ def _sip_done(terms: CycleTerms, previous_on: date | None, next_on: date | None)
     return frozenset(made.values_list("instrument_id", flat=True))
 
 
+def _own_feed(terms: CycleTerms) -> str:
+    return own_feed(facts_of(terms.bot.connection))
+
+
+def _closes_before(instrument_ids: Sequence[UUID], terms: CycleTerms, at: datetime) -> dict[UUID, Decimal]:
+    return closes_before(instrument_ids, timeframe=terms.rhythm.timeframe, own=_own_feed(terms), at=at)
+
+
 def _dates_around(terms: CycleTerms) -> tuple[date | None, date | None]:
     """Return the trading dates before and after today, which instalments alone ask for; None where none is known."""
     if all(terms.params_of(config.instrument_id).mode is not Mode.SIP for config in terms.configs):
@@ -387,7 +395,7 @@ def _session_closes(terms: CycleTerms, instruments: Sequence[Instrument]) -> dic
     """Return the last close before today's open of what has nights, as its feed gave it and nobody adjusted it."""
     if terms.rhythm.exchange in calendar.ALWAYS_OPEN:
         return {}
-    return _prices_at([instrument.pk for instrument in instruments], terms, _day_start(terms))
+    return _closes_before([instrument.pk for instrument in instruments], terms, _day_start(terms))
 
 
 # --- risk -------------------------------------------------------------------------------------------------------------
@@ -430,18 +438,3 @@ def _usage(terms: CycleTerms, ledger: _Ledger, market: MarketFacts) -> RiskUsage
         daily_loss_reached=limits.daily_loss is not None
         and loss_was_reached(Decision.objects.filter(bot=bot), scope="bot", since=started_at),
     )
-
-
-def _prices_at(instrument_ids: Sequence[UUID], terms: CycleTerms, at: datetime) -> dict[UUID, Decimal]:
-    """Return the close of the last candle before a moment, for each instrument that has one from the days before."""
-    if not instrument_ids:
-        return {}
-    candles = Candle.objects.filter(
-        instrument__in=instrument_ids,
-        timeframe=terms.rhythm.timeframe.value,
-        opened_at__lt=at,
-        opened_at__gte=at - timedelta(days=10),
-        feed=own_feed(facts_of(terms.bot.connection)) or F("instrument__feed"),
-    )
-    newest = candles.order_by("instrument_id", "-opened_at").distinct("instrument_id")
-    return dict(newest.values_list("instrument_id", "close"))

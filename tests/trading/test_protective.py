@@ -7,7 +7,8 @@ from django.db import connection
 
 from apps.brokers.port import InstrumentRef
 from apps.common.db import tenant_scope
-from apps.engine.model.choices import Mode, Observation, OrderState, OrderType, Purpose, RunLevel
+from apps.engine.model.choices import Mode, Observation, OrderState, OrderType, Purpose, Reason, RunLevel
+from apps.engine.model.decision import Denial
 from apps.trading.gateway.execute import command_execute, order_execute
 from apps.trading.gateway.stopping import stop_run
 from apps.trading.models import (
@@ -21,6 +22,7 @@ from apps.trading.models import (
     ProtectiveOrder,
     StopAcknowledgement,
 )
+from apps.trading.services.freezes import entry_freeze
 from apps.trading.services.protective import protective_level
 from tests.kit.broker import Weather
 from tests.kit.desk import LOT, Desk
@@ -405,6 +407,38 @@ def test_dropped_order_is_replaced_after_a_pause_and_told_after_three(desk) -> N
     with tenant_scope(desk.tenant.tenant_id):
         told = OrderIntent.objects.filter(events__cause="unprotected").distinct()
         assert told.count() == 1
+
+
+def test_stop_order_gets_out_of_the_way_of_a_corporate_action(desk) -> None:
+    desk.buy()
+    desk.turn()
+    with tenant_scope(desk.tenant.tenant_id):
+        entry_freeze(
+            connection_id=desk.tenant.connection_id,
+            instrument_id=desk.tenant.instrument_id,
+            reason=EntryFreeze.Reason.CORPORATE_ACTION,
+        )
+
+    desk.turn(3)
+
+    assert desk.protective().state == "ENDED"
+    assert len(desk.sells) == 1  # none is placed in its stead
+
+
+def test_stop_order_is_not_placed_over_a_night_that_nobody_looked_at(desk, monkeypatch) -> None:
+    asked = []
+    unknown = Denial(reason=Reason.FACT_UNKNOWN, numbers={"fact": "overnight.previous_close"})
+
+    def ask(instrument: object, **facts: object) -> Denial:
+        asked.append(facts)
+        return unknown
+
+    monkeypatch.setattr("apps.trading.services.protective.night_denial", ask)
+    desk.buy()
+    desk.turn(2)
+
+    assert desk.sells == []
+    assert {facts["own"] for facts in asked} == {""}
 
 
 def test_day_order_is_placed_again_the_next_morning(desk, clock) -> None:

@@ -14,6 +14,7 @@ from django.db.models import Q
 
 from apps.brokers.models import BrokerConnection
 from apps.brokers.port import BrokerOrder, Capabilities
+from apps.brokers.selectors import facts_of
 from apps.common import clock, events
 from apps.common.db import database_now
 from apps.engine.execution.keys import protect_key
@@ -22,9 +23,12 @@ from apps.engine.model.instrument import floor_to_tick
 from apps.engine.model.snapshot import PositionSnapshot
 from apps.engine.strategies.exits import exit_levels
 from apps.market import calendar
+from apps.market.feeds.keys import own_feed
+from apps.trading.filter_facts import night_denial
 from apps.trading.models import (
     LIVE_STATES,
     ClockTimestamp,
+    EntryFreeze,
     Fill,
     OrderCommand,
     OrderEvent,
@@ -132,6 +136,10 @@ def live_protection(position_id: UUID) -> list[OrderIntent]:
 
 def _protect(position: Position) -> None:
     standing = live_protection(position.pk)
+    if standing and _is_held(position):
+        for order in standing:
+            _cancel(order)  # its price is of the share as it was before a split or the like
+        return
     covered = sum(order.quantity - order.filled_quantity for order in standing)
     if covered > position.quantity:
         _cancel(standing[0])
@@ -158,7 +166,11 @@ def _may_place(position: Position) -> bool:
     now = clock.now()
     if calendar.phase_at(instrument.exchange, now, instrument.session_class) is not MarketPhase.CONTINUOUS:
         return False
-    if _is_filling(position, now):
+    if _is_filling(position, now) or _is_held(position):
+        return False
+    params = share_params(position.bot, position.instrument_id)
+    own = own_feed(facts_of(position.bot.connection))
+    if params is None or night_denial(instrument, timeframe=params.timeframe, own=own, now=now) is not None:
         return False
     failed = _failures_today(position)
     if not failed:
@@ -167,6 +179,17 @@ def _may_place(position: Position) -> bool:
         _tell_unprotected(position, failed[0])
     pause = min(FIRST_PAUSE_SECONDS * 2 ** (len(failed) - 1), LONGEST_PAUSE_SECONDS)
     return bool(database_now() > failed[0].intent.state_changed_at + timedelta(seconds=pause))
+
+
+def _is_held(position: Position) -> bool:
+    """Return whether a person has to look at a corporate action of the share first."""
+    held = EntryFreeze.objects.filter(
+        connection_id=position.connection_id,
+        instrument_id=position.instrument_id,
+        reason=EntryFreeze.Reason.CORPORATE_ACTION,
+        cleared_at=None,
+    )
+    return bool(held.exists())
 
 
 def _is_filling(position: Position, now: datetime) -> bool:

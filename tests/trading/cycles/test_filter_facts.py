@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -17,7 +17,7 @@ from apps.market.models import Candle, IndexMember, Instrument
 from apps.market.quotes import CachedQuote, last_quotes, quotes_refresh
 from apps.trading.claims import Opened, slot_open
 from apps.trading.cycle import _hold_corporate_actions, _market_facts, _terms
-from apps.trading.filter_facts import filter_facts, overnight_facts
+from apps.trading.filter_facts import filter_facts, night_denial, overnight_facts
 from apps.trading.models import EntryFreeze
 from apps.trading.slots import due_name
 from apps.trading.snapshots import MarketFacts, cycle_snapshot
@@ -29,7 +29,8 @@ from tests.kit.feeds import FakeFeed
 from .conftest import NOW, make_buyer
 
 ON = date(2026, 11, 22)
-PARAMS = StrategyParams()
+OWN = "conn:1:2"
+"""The feed of a connection that brings its own prices."""
 
 
 @pytest.fixture
@@ -37,9 +38,9 @@ def share(db: None) -> Instrument:
     return make_instrument("SIMALPHA")
 
 
-def facts(share: Instrument, *, broker: str = "paper", **params: object) -> FilterFacts:
+def facts(share: Instrument, *, own: str = "", **params: object) -> FilterFacts:
     wanted = StrategyParams(**params)  # type: ignore[arg-type]
-    return filter_facts(wanted, [share], broker=broker, now=NOW)[share.pk]
+    return filter_facts(wanted, [share], own=own, now=NOW)[share.pk]
 
 
 def days(share: Instrument, count: int, *, newest: int = 1, close: str = "100", volume: int | None = 1000) -> None:
@@ -139,32 +140,32 @@ def test_circuit_band_counts_on_its_own_day_only(share: Instrument, bands_on: da
 
 
 @pytest.mark.parametrize(
-    ("changes", "broker", "can_be_sold"),
+    ("changes", "own", "can_be_sold"),
     [
-        ({"surveillance": "none"}, "zerodha", True),
-        ({"surveillance": "gsm"}, "zerodha", False),
-        ({"surveillance": "asm_short"}, "paper", False),
-        ({"surveillance": ""}, "zerodha", None),
-        ({"surveillance": ""}, "paper", True),
-        ({"surveillance": "none", "series": "BE"}, "zerodha", False),
-        ({"surveillance": "none", "listing": "suspended", "is_active": False}, "zerodha", False),
+        ({"surveillance": "none"}, OWN, True),
+        ({"surveillance": "gsm"}, OWN, False),
+        ({"surveillance": "asm_short"}, "", False),
+        ({"surveillance": ""}, OWN, None),
+        ({"surveillance": ""}, "", True),
+        ({"surveillance": "none", "series": "BE"}, OWN, False),
+        ({"surveillance": "none", "listing": "suspended", "is_active": False}, OWN, False),
     ],
 )
 def test_what_may_not_be_sold_later_is_said(
-    share: Instrument, changes: dict[str, object], broker: str, can_be_sold: bool | None
+    share: Instrument, changes: dict[str, object], own: str, can_be_sold: bool | None
 ) -> None:
     Instrument.objects.filter(pk=share.pk).update(**changes)
     share.refresh_from_db()
 
-    assert facts(share, broker=broker).can_be_sold_later is can_be_sold
+    assert facts(share, own=own).can_be_sold_later is can_be_sold
 
 
 def test_night_of_a_real_share_has_both_closes(db: None) -> None:
     real = Instrument(exchange="NSE", tradingsymbol="INFY")
     quote = CachedQuote(last_price=Decimal(750), at=NOW, previous_close=Decimal(760))
 
-    night = overnight_facts(real, quote, Decimal(1520), broker="zerodha")
-    unknown = overnight_facts(real, CachedQuote(last_price=Decimal(750), at=NOW), None, broker="zerodha")
+    night = overnight_facts(real, quote, Decimal(1520), own=OWN)
+    unknown = overnight_facts(real, CachedQuote(last_price=Decimal(750), at=NOW), None, own=OWN)
 
     assert night == Overnight(previous_close=Decimal(760), session_close=Decimal(1520))
     assert unknown == Overnight()
@@ -175,8 +176,45 @@ def test_night_of_a_real_share_has_both_closes(db: None) -> None:
 def test_night_is_not_asked_about_where_there_is_none(share: Instrument) -> None:
     quote = CachedQuote(last_price=Decimal(750), at=NOW)
 
-    assert overnight_facts(share, quote, Decimal(1), broker="zerodha") is None
-    assert overnight_facts(Instrument(exchange="NSE"), quote, Decimal(1), broker="paper") is None
+    assert overnight_facts(share, quote, Decimal(1), own=OWN) is None
+    assert overnight_facts(Instrument(exchange="NSE"), quote, Decimal(1), own="") is None
+
+
+@pytest.mark.parametrize(
+    ("previous_close", "close", "reason"),
+    [
+        ("100", "100.40", None),
+        ("50", "100", Reason.CORPORATE_ACTION),
+        (None, "100", Reason.FACT_UNKNOWN),
+        ("100", None, Reason.FACT_UNKNOWN),
+    ],
+)
+def test_night_is_judged_before_anything_is_left_at_a_real_broker(
+    db: None,
+    valkey: "redis.Redis[bytes]",
+    monkeypatch: pytest.MonkeyPatch,
+    previous_close: str | None,
+    close: str | None,
+    reason: Reason | None,
+) -> None:
+    infy = Instrument.objects.create(exchange="NSE", tradingsymbol="INFYX", name="x", kind="EQ", tick_size="0.05")
+    morning = datetime(2026, 11, 23, 3, 46, tzinfo=UTC)  # 09:16 on a Monday
+    monkeypatch.setattr(
+        "apps.market.calendar.session_opened_at", lambda exchange, on: datetime(2026, 11, 23, 3, 45, tzinfo=UTC)
+    )
+    if close is not None:
+        for opened_at, price in ((morning - timedelta(days=2, hours=1), close), (morning, "1")):
+            Candle.objects.create(
+                feed=OWN, instrument=infy, timeframe="15m", opened_at=opened_at, open=1, high=1, low=1, close=price
+            )
+    reference = None if previous_close is None else Decimal(previous_close)
+    quote = CachedQuote(last_price=Decimal(60), at=morning, previous_close=reference)
+    monkeypatch.setattr("apps.trading.filter_facts.last_quotes", lambda ids, own: dict.fromkeys(ids, quote))
+
+    denial = night_denial(infy, timeframe=Timeframe.M15, own=OWN, now=morning)
+
+    assert (None if denial is None else denial.reason) is reason
+    assert night_denial(make_instrument("SIMBETA"), timeframe=Timeframe.M15, own="", now=morning) is None
 
 
 def test_reference_price_of_the_day_is_kept_with_the_quote(
