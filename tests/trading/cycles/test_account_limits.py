@@ -268,7 +268,7 @@ def test_loss_of_another_bot_ends_purchases_for_the_day_even_after_it_recovers(r
 
     def quote(price: int) -> None:
         now = at_close.at
-        write_many({_key(gamma): _plain(CachedQuote(last_price=Decimal(price), at=now))}, ttl_seconds=60)
+        write_many({_key("simulated", gamma): _plain(CachedQuote(last_price=Decimal(price), at=now))}, ttl_seconds=60)
 
     quote(99)  # 110 under the close of yesterday
     run(ravi)

@@ -1,6 +1,6 @@
 """What the market's tables say of a share for filters and for the night; what they do not say stays unknown."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -8,11 +8,14 @@ from decimal import Decimal
 import pytest
 import redis
 
+from apps.brokers.port import Candle as Bar
+from apps.brokers.port import InstrumentRef
 from apps.common.db import tenant_scope
 from apps.engine.cycle import decide
 from apps.engine.model.choices import Action, Mode, Reason, Sizing, Timeframe
 from apps.engine.model.params import StrategyParams
 from apps.engine.model.snapshot import CycleSnapshot, FilterFacts, Overnight
+from apps.market.feeds.port import CandleRequest
 from apps.market.models import Candle, IndexMember, Instrument
 from apps.market.quotes import CachedQuote, last_quotes, quotes_refresh
 from apps.trading.claims import Opened, slot_open
@@ -248,10 +251,33 @@ def opened(db: None, feed: FakeFeed, at_close: FakeClock, valkey: "redis.Redis[b
     return open_slot
 
 
+def _day(request: CandleRequest, ago: int) -> Bar:
+    opened_at = request.until - timedelta(days=ago)
+    price = Decimal(100)
+    return Bar(
+        instrument=request.instrument,
+        opened_at=opened_at,
+        open=price,
+        high=price,
+        low=price,
+        close=price,
+        volume=1000,
+        is_complete=True,
+    )
+
+
 def test_filter_that_asks_for_days_has_them_fetched_and_is_answered(
     opened: Callable[..., Opened], feed: FakeFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apps.market.ingest.HISTORY_DAYS", 22)  # a simulated day is made of 86,400 seconds
+    answer = feed.candles
+
+    def with_days(requests: Sequence[CandleRequest], timeframe: Timeframe) -> Mapping[InstrumentRef, tuple[Bar, ...]]:
+        if timeframe is not Timeframe.D1:
+            return answer(requests, timeframe)
+        feed.candle_calls.append((timeframe, tuple(requests)))  # a simulated day of 86,400 seconds takes too long
+        return {request.instrument: tuple(_day(request, offset) for offset in range(30, 0, -1)) for request in requests}
+
+    monkeypatch.setattr(feed, "candles", with_days)
     tenant = make_buyer(minimum_turnover=Decimal(1000), max_entries_per_day=50)
     with tenant_scope(tenant.tenant_id):
         slot = opened(tenant)
