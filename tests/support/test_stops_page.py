@@ -25,6 +25,7 @@ from apps.trading.services.platform_stops import (
 from tests.kit.factories.people import PASSWORD, make_people, make_user
 from tests.kit.factories.stops import REASON, agreed_level, platform_stop
 
+NOBODY = "0190f5a4-7b7e-7c3a-9d2b-2f3c4d5e6f71"
 PAGES = ["/staff/stops/", "/staff/stops/set/?scope=platform&key="]
 
 
@@ -92,7 +93,7 @@ def propose(client: Client, level: RunLevel, **scope: str) -> PlatformStopPropos
 # --- who sees it ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("address", [*PAGES, "/staff/stops/1/", f"/staff/stops/proposals/{uuid4()}/"])
+@pytest.mark.parametrize("address", [*PAGES, "/staff/stops/1/", f"/staff/stops/proposals/{NOBODY}/"])
 def test_page_sends_a_stranger_to_the_log_in(db, address) -> None:
     response = Client().get(address)
 

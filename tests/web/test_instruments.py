@@ -396,7 +396,10 @@ def test_removed_share_is_gone_and_the_sheet_leads_back(owner, world) -> None:
         assert not InstrumentConfig.objects.filter(pk=config.pk).exists()
 
 
-@pytest.mark.parametrize("form", [{}, {"do": "burn"}, {"do": "move", "bot": "x"}, {"do": "move", "bot": str(uuid4())}])
+@pytest.mark.parametrize(
+    "form",
+    [{}, {"do": "burn"}, {"do": "move", "bot": "x"}, {"do": "move", "bot": "0190f5a4-7b7e-7c3a-9d2b-2f3c4d5e6f71"}],
+)
 def test_wish_that_is_none_is_not_found(owner, world, form) -> None:
     assert owner.post(f"/instruments/{config_of(world).pk}/away/", form).status_code == 404
 
