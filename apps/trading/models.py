@@ -695,7 +695,10 @@ class OrderAttempt(TenantModel):
                 condition=Q(kind="PLACE") & ~Q(outcome="NOT_SENT"),
             ),
         ]
-        indexes = [models.Index(fields=["tenant"], name="attempt_open", condition=Q(outcome="OPEN"))]
+        indexes = [
+            models.Index(fields=["tenant"], name="attempt_open", condition=Q(outcome="OPEN")),
+            models.Index(fields=["tenant"], name="attempt_unproven", condition=Q(sent_at=None, closed_at=None)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.outcome}"

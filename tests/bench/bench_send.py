@@ -7,13 +7,16 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 
 from apps.engine.model.choices import RunLevel
 from apps.trading.gateway.execute import order_execute
+from apps.trading.gateway.platform_stopping import platform_stop_run
 from apps.trading.gateway.stopping import stop_run
+from apps.trading.models import PlatformStopAcknowledgement
 from apps.trading.reconciler import connection_reconcile
 from tests.kit.broker import FakeBroker
+from tests.kit.factories.stops import agreed_level, platform_stop
 from tests.kit.factories.trading import TradingTenant, make_entry, make_trading_tenant, set_level
 
 ORDERS = 60
@@ -123,3 +126,23 @@ def test_stop_idle_and_with_an_order_being_handed_over() -> None:
         sender.join()
         set_level(tenant, RunLevel.RUNNING)
     print(f"Stop, an order in flight (hand-over held for 20 ms): {percentiles(busy)}")
+
+
+@pytest.mark.parametrize("accounts", [50, 500])
+def test_stop_above_the_accounts_idle(accounts: int) -> None:
+    for number in range(accounts):
+        make_trading_tenant(name=f"T{number}")
+    rounds = []
+    for _round in range(20 if accounts <= 50 else 5):
+        began = time.perf_counter()
+        stop = platform_stop()
+        assert platform_stop_run(stop.pk)
+        rounds.append(time.perf_counter() - began)
+        platform_stop_run(agreed_level(RunLevel.RUNNING).pk)
+    connections["dispatch"].close()
+    print(f"\nStop of the platform, {accounts} accounts idle (request to acknowledgement row): {percentiles(rounds)}")
+    assert answers_of(accounts) == len(rounds) * 2
+
+
+def answers_of(accounts: int) -> int:
+    return PlatformStopAcknowledgement.objects.filter(tenants=accounts).count()

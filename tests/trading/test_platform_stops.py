@@ -491,6 +491,35 @@ def test_drains_without_a_lease_between_them_settle_each_account_once(committed,
     assert [len(effects_of(tenant)) for tenant in tenants] == [1, 1, 1]
 
 
+def test_many_accounts_are_settled_in_threads(committed, monkeypatch) -> None:
+    monkeypatch.setattr(platform_stopping, "FEW_ACCOUNTS", 2)
+    tenants = [make_trading_tenant(name=f"T{number}") for number in range(7)]
+    waiting = [make_entry(tenant) for tenant in tenants]
+    stop = platform_stop()
+
+    assert platform_stop_run(stop.pk) is True
+
+    assert answer_to(stop).tenants == 7
+    assert [states_of(*pair) for pair in zip(tenants, waiting, strict=True)] == [["DEAD"]] * 7
+    assert [len(effects_of(tenant)) for tenant in tenants] == [1] * 7
+
+
+def test_thread_that_fails_in_an_unforeseen_way_does_not_hang_the_drain(committed, quick, monkeypatch) -> None:
+    monkeypatch.setattr(platform_stopping, "FEW_ACCOUNTS", 0)
+    three_tenants()
+    real = platform_stopping.platform_stop_settle
+
+    def fail(stop: PlatformStopRequest, **facts: object) -> Part:
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr(platform_stopping, "platform_stop_settle", fail)
+    stop = platform_stop()
+    assert platform_stop_run(stop.pk) is False
+
+    monkeypatch.setattr(platform_stopping, "platform_stop_settle", real)
+    assert platform_stop_run(stop.pk) is True
+
+
 def test_stop_that_another_gateway_works_on_is_left_to_it(committed) -> None:
     three_tenants()
     stop = platform_stop()

@@ -5,10 +5,10 @@ stays settled, so whoever takes over after a kill only goes through the rest.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from functools import partial
+from queue import Empty, SimpleQueue
 from uuid import UUID, uuid4
 
 import structlog
@@ -24,7 +24,7 @@ from apps.trading import process
 from apps.trading.dispatch import tenants_listed
 from apps.trading.gateway.sessions import end_sessions, open_sessions, sessions_to_end, sessions_to_open
 from apps.trading.models import PlatformStopAcknowledgement, PlatformStopRequest
-from apps.trading.platform_selectors import lifts_revoke, superseding_epoch
+from apps.trading.platform_selectors import lifts_revoke, previous_level, superseding_epoch
 from apps.trading.services.platform_stops import (
     LATE,
     NOT_CONCERNED,
@@ -47,8 +47,14 @@ DRAIN_SECONDS = 5.0
 NOTE_SECONDS = 1.0
 """How often a drain says how far it is, which also keeps its lease."""
 
+FEW_ACCOUNTS = 16
+"""Up to so many accounts are settled one after the other: opening more connections would take as long."""
+
+SETTLE_THREADS = 4
+"""Accounts that are settled at the same time. Each is a small commit, and commits wait for the disk together."""
+
 SESSION_THREADS = 8
-"""Sessions that are ended or opened at the same time: a broker takes up to seconds for each."""
+"""Accounts whose sessions are ended or opened at the same time: a broker takes up to seconds for each."""
 
 _FIRST_PAUSE_SECONDS = 0.01
 _LONGEST_PAUSE_SECONDS = 0.25
@@ -86,12 +92,14 @@ class _Drain:
     def __init__(self, stop: PlatformStopRequest, holder: UUID) -> None:
         self.stop = stop
         self.holder = holder
+        self.was = previous_level(stop)
         self.lifts_revoke = lifts_revoke(stop)
         self.calls_brokers = stop.level == RunLevel.REVOKE or self.lifts_revoke
         self.settled: dict[UUID, Part] = {}
         self.waiting: dict[UUID, Part] = {}
         self.accounts: tuple[UUID, ...] = ()
         self.is_barred = False
+        self.is_abandoned = False
         self._noted_at = time.monotonic()
 
     def run(self) -> bool:
@@ -137,32 +145,60 @@ class _Drain:
                 self._note()
 
     def _parts(self, tenant_ids: Sequence[UUID]) -> Iterator[tuple[UUID, Part]]:
-        if not self.calls_brokers:
+        if not self.calls_brokers and len(tenant_ids) <= FEW_ACCOUNTS:
             for tenant_id in tenant_ids:
                 yield tenant_id, self._settle(tenant_id)
                 crash.here("platform_stop.account")
             return
-        with ThreadPoolExecutor(SESSION_THREADS) as pool:
-            tasks = {pool.submit(_in_thread, partial(self._settle, pk)): pk for pk in tenant_ids}
-            unfinished: set[Future[Part]] = set(tasks)
-            while unfinished:
-                done, unfinished = wait(unfinished, timeout=NOTE_SECONDS)
-                yield from ((tasks[task], task.result()) for task in done)
+        todo: SimpleQueue[UUID] = SimpleQueue()
+        done: SimpleQueue[tuple[UUID, Part]] = SimpleQueue()
+        for tenant_id in tenant_ids:
+            todo.put(tenant_id)
+        threads = min(len(tenant_ids), SESSION_THREADS if self.calls_brokers else SETTLE_THREADS)
+        with ThreadPoolExecutor(max(threads, 1)) as pool:
+            for _thread in range(threads):
+                pool.submit(self._work_through, todo, done)
+            for _account in tenant_ids:
+                yield self._next(done)
+
+    def _next(self, done: "SimpleQueue[tuple[UUID, Part]]") -> tuple[UUID, Part]:
+        """Wait for a thread's next account, and keep the lease meanwhile."""
+        while True:
+            try:
+                return done.get(timeout=NOTE_SECONDS)
+            except Empty:
                 self._note()
+
+    def _work_through(self, todo: "SimpleQueue[UUID]", done: "SimpleQueue[tuple[UUID, Part]]") -> None:
+        """Settle accounts until none is left, in a thread with a database connection of its own."""
+        try:
+            while not self.is_abandoned:
+                tenant_id = todo.get_nowait()
+                try:
+                    part = self._settle(tenant_id)
+                except Exception:
+                    # The outermost loop of this thread: the account counts as not settled, and is tried again.
+                    log.exception("platform_stop_failed", tenant_id=str(tenant_id), stop=self.stop.pk)
+                    part = _trouble("unexpected")
+                done.put((tenant_id, part))
+        except Empty:
+            return
+        finally:
+            connections.close_all()
 
     def _settle(self, tenant_id: UUID) -> Part:
         try:
             if self.stop.level == RunLevel.REVOKE and not self._end_sessions(tenant_id):
-                return Part(is_settled=False, accounts=1, waiting_for=(_SESSION,))
+                return _trouble(_SESSION)
             with tenant_scope(tenant_id):
-                part = platform_stop_settle(self.stop)
+                part = platform_stop_settle(self.stop, was=self.was)
             if self.lifts_revoke and part.is_settled:
                 self._open_sessions(tenant_id)
         except _TROUBLE as error:
             log.warning("platform_stop_trouble", tenant_id=str(tenant_id), stop=self.stop.pk, error=repr(error)[:200])
             if isinstance(error, (DatabaseError, InterfaceError)):
                 connections["default"].close()
-            return Part(is_settled=False, accounts=1, waiting_for=(type(error).__name__,))
+            return _trouble(type(error).__name__)
         return part
 
     def _end_sessions(self, tenant_id: UUID) -> bool:
@@ -181,6 +217,7 @@ class _Drain:
             stop_id=self.stop.pk, holder=self.holder, tenants=len(self.accounts), settled=len(self.settled)
         )
         if not kept:
+            self.is_abandoned = True
             raise _LeaseLostError
 
     def _escalate_when_late(self) -> None:
@@ -205,9 +242,5 @@ class _Drain:
             platform_stop_escalate(stop=self.stop, step=step, data={"process": recorded})
 
 
-def _in_thread(work: Callable[[], Part]) -> Part:
-    """Run in a pool's thread, which must leave no database connection behind."""
-    try:
-        return work()
-    finally:
-        connections.close_all()
+def _trouble(what: str) -> Part:
+    return Part(is_settled=False, accounts=1, waiting_for=(what,))

@@ -6,14 +6,14 @@ send, in a scope of its own, nothing forbidden may be left that could still leav
 Only then one acknowledgement is written, which counts and names nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 from uuid import UUID, uuid5
 
-from django.db import transaction
-from django.db.models import Exists, Q
+from django.db import connection, transaction
+from django.db.models import Q
 
 from apps.accounts.models import User
 from apps.common import audit, events
@@ -21,7 +21,6 @@ from apps.common.db import require_tenant_id
 from apps.common.models import WorkItem
 from apps.engine.execution.run_control import needs_two_people
 from apps.engine.model.choices import RunLevel
-from apps.tenants.models import Tenant
 from apps.trading.errors import SecondPersonNeededError, StopRefusedError
 from apps.trading.locks import lock_alone, loosen_alone, stop_beside_loosening
 from apps.trading.models import (
@@ -36,10 +35,9 @@ from apps.trading.models import (
     PlatformStopProposal,
     PlatformStopRequest,
     PlatformStopVerdict,
-    Position,
 )
 from apps.trading.platform_selectors import newest_platform_stop, platform_scopes, previous_level, proposal_state
-from apps.trading.selectors import bots_in_scope, in_scope, open_attempts, orders_in_scope, unproven_attempts
+from apps.trading.selectors import bots_in_scope, in_scope
 from apps.trading.services.stop_effects import cancel_entries, end_forbidden, flatten, on_their_way, unproven
 from apps.trading.services.work import work_schedule
 
@@ -50,6 +48,10 @@ LEASE_SECONDS = 4.0
 """How long a drain that was not heard of keeps others away. Short: a killed gateway must not delay an answer much."""
 
 LATE = "late"
+
+
+def _quoted(states: Iterable[str]) -> str:
+    return ", ".join(f"'{state}'" for state in states)
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------
@@ -332,23 +334,25 @@ NOT_CONCERNED = Part(is_settled=True)
 ANOTHER_DRAIN = Part(is_settled=False, waiting_for=("another drain",))
 
 
-def platform_stop_settle(stop: PlatformStopRequest) -> Part:
+def platform_stop_settle(stop: PlatformStopRequest, *, was: RunLevel | None = None) -> Part:
     """Try once to prove a stop above the tenants in the open tenant scope, and do there what its level asks for.
+
+    `was` is the level before it, for who goes through many accounts and has read it already.
 
     The caller has passed the barrier. An account that is settled stays so: nothing that the stop forbids can get a
     permit any more, or use an old one.
     """
     tenant_id = require_tenant_id()
-    own_row = WorkItem.objects.filter(tenant_id=tenant_id, kind=WorkItem.Kind.PLATFORM)
-    if own_row.select_for_update(skip_locked=True).first() is None:
+    found = _look(stop, tenant_id)
+    if found is None:
         return ANOTHER_DRAIN
-    facts = _facts(stop, tenant_id)
-    if facts["is_settled"]:
+    is_settled, has_work = found
+    if is_settled:
         return _part_of(PlatformStopEffect.objects.get(stop=stop))
-    if not facts["has_bots"]:
+    if not Bot.objects.filter(in_scope(stop.scope, stop.scope_id)).exists():
         return NOT_CONCERNED
     effect = PlatformStopEffect(tenant_id=tenant_id, stop=stop)
-    if facts["has_work"]:
+    if has_work:
         waiting = unproven(stop)
         if waiting:
             return Part(is_settled=False, accounts=1, waiting_for=tuple(attempt.process for attempt in waiting))
@@ -360,27 +364,32 @@ def platform_stop_settle(stop: PlatformStopRequest) -> Part:
         for bot_id in bots_in_scope(stop.scope, stop.scope_id).values_list("pk", flat=True):
             work_schedule(WorkItem.Kind.CYCLE, bot_id)  # a stopped bot is looked at once a minute only
     effect.save(force_insert=True)
-    _tell(stop, effect)
+    _tell(stop, effect, previous_level(stop) if was is None else was)
     return _part_of(effect)
 
 
-def _facts(stop: PlatformStopRequest, tenant_id: UUID) -> dict[str, bool]:
-    """Return in one query what there is to do here: most accounts are quiet, and there may be thousands of them."""
-    scope, key = stop.scope, stop.scope_id
-    lots = Position.objects.filter(in_scope(scope, key, bot="bot__"), closed_at=None)
-    row = (
-        Tenant.objects.filter(pk=tenant_id)
-        .values(
-            is_settled=Exists(PlatformStopEffect.objects.filter(stop=stop)),
-            has_bots=Exists(Bot.objects.filter(in_scope(scope, key))),
-            has_work=Exists(orders_in_scope(scope, key).filter(state__in=LIVE_STATES))
-            | Exists(unproven_attempts(scope, key))
-            | Exists(open_attempts(scope, key))
-            | Exists(lots),
-        )
-        .get()
+# One statement, and by hand: most accounts are quiet, and there may be thousands of them. It locks the account's row
+# against other drains without waiting, and asks for work in the whole account, of which the scope's is a part.
+_LOOK = f"""
+SELECT
+    EXISTS (SELECT FROM trading_platformstopeffect WHERE tenant_id = %(tenant)s AND stop_id = %(stop)s),
+    EXISTS (SELECT FROM trading_orderintent WHERE tenant_id = %(tenant)s AND state IN ({_quoted(LIVE_STATES)}))
+    OR EXISTS (SELECT FROM trading_orderattempt WHERE tenant_id = %(tenant)s AND outcome = 'OPEN')
+    OR EXISTS (
+        SELECT FROM trading_orderattempt WHERE tenant_id = %(tenant)s AND sent_at IS NULL AND closed_at IS NULL
     )
-    return {name: bool(value) for name, value in row.items()}
+    OR EXISTS (SELECT FROM trading_position WHERE tenant_id = %(tenant)s AND closed_at IS NULL)
+FROM common_workitem WHERE tenant_id = %(tenant)s AND kind = 'platform'
+FOR UPDATE SKIP LOCKED
+"""  # noqa: S608 - the states are constants of the engine
+
+
+def _look(stop: PlatformStopRequest, tenant_id: UUID) -> tuple[bool, bool] | None:
+    """Return whether the account is settled and whether it has work; None while another drain is at it."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOOK, {"tenant": tenant_id, "stop": stop.pk})
+        row = cursor.fetchone()
+    return None if row is None else (bool(row[0]), bool(row[1]))
 
 
 def _part_of(effect: PlatformStopEffect) -> Part:
@@ -393,11 +402,11 @@ def _part_of(effect: PlatformStopEffect) -> Part:
     )
 
 
-def _tell(stop: PlatformStopRequest, effect: PlatformStopEffect) -> None:
+def _tell(stop: PlatformStopRequest, effect: PlatformStopEffect, was: RunLevel) -> None:
     """Write the stop into the account's own audit log, and tell its pages and its people."""
     data = {
         "level": int(stop.level),
-        "was": int(previous_level(stop)),
+        "was": int(was),
         "scope": str(stop.scope),
         "key": stop.key,
         "epoch": stop.epoch,
