@@ -195,6 +195,18 @@ def test_effect_of_another_account_is_not_linked_on_home(world, owner) -> None:
     assert "/stops/operator/" not in owner.get("/home/").content.decode()
 
 
+def test_panel_of_why_it_is_not_trading_names_the_operator_beside_the_customers_own_stop(world, owner) -> None:
+    set_level(world.account, RunLevel.STOP)
+    effect = settle(world, platform_stop(scope="broker", key="paper"))
+
+    page = owner.get(f"/bots/{world.account.bot_id}/idle/", headers=FRAGMENT)
+
+    text = text_of(page)
+    assert "Trading at Paper trading is stopped by ARUN's operator since" in text
+    assert f'href="/stops/operator/{effect.pk}/"' in page.content.decode()
+    assert f"/bots/{world.account.bot_id}/level/start/" in page.content.decode()
+
+
 def test_close_sheet_names_the_operator_and_offers_no_flattening(world, owner) -> None:
     platform_stop()
     with tenant_scope(world.account.tenant_id):

@@ -1,7 +1,7 @@
 """Why a bot is not trading: what holds it back now, with the way to mend it, and what its last look said."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from uuid import UUID
@@ -70,12 +70,22 @@ def idle_view(facts: BotFacts, stops: dict[UUID, StopRequest], now: datetime) ->
 
 
 def _level_obstacles(facts: BotFacts, stops: dict[UUID, StopRequest]) -> Iterable[Obstacle]:
-    card = bot_card(facts, stops)
+    for stop in facts.above:
+        url = "" if stop.effect_id is None else reverse("web:operator_stop", args=[stop.effect_id])
+        yield Obstacle(
+            kind="blocked",
+            icon="barred",
+            title=stop.title,
+            text=f"{stop.text} {words.ABOVE_BUTTONS}",
+            action="See what it did" if url else "",
+            url=url,
+        )
+    card = bot_card(replace(facts, above=()), stops)  # what the customer's own buttons say beside it
     if card.level is RunLevel.RUNNING:
         return
     level_words = words.LEVEL_WORDS[card.level]
     if card.held_by:
-        text = f"{level_words.promise} It was set by {card.held_by}; the bot's own button does not lift it."
+        text = f"{level_words.promise} {card.held_by} The bot's own button does not lift it."
         yield Obstacle(kind="blocked", icon="barred", title=level_words.state.capitalize(), text=text)
         return
     yield Obstacle(
