@@ -277,3 +277,15 @@ def test_flattened_bot_that_still_holds_is_selling(world, owner) -> None:
         stop_drain(stop.pk)
 
     assert "STOPPED, SELLING ALL" in text_of(owner.get("/home/"))
+
+
+def test_opened_row_reads_its_numbers_and_rule(world, owner) -> None:
+    path = f"/decisions/{world.decision}/"
+    assert f'hx-get="{path}"' in owner.get("/home/").content.decode()
+
+    response = owner.get(path, headers={"HX-Request": "true"})
+
+    text = text_of(response)
+    assert "<html" not in response.content.decode()
+    assert "What the bot saw Value RSI 51.25" in text
+    assert f'href="{path}replay/"' in response.content.decode()

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Count, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce, Greatest
+from django.db.models.functions import Coalesce, Greatest, JSONObject
 
 from apps.brokers.choices import SessionState
 from apps.brokers.models import BrokerConnection
@@ -142,9 +142,7 @@ def bots_with_facts(now: datetime) -> list[BotFacts]:
         .select_related("connection__account_state", "parameters")
         .annotate(
             fact_next_cycle_at=Subquery(due[:1]),
-            fact_last_cycle_due_at=Subquery(last.values("due_at")[:1]),
-            fact_last_cycle_state=Subquery(last.values("state")[:1]),
-            fact_last_cycle_reason=Subquery(last.values("reason")[:1]),
+            fact_last_cycle=Subquery(last.values(doc=JSONObject(due_at="due_at", state="state", reason="reason"))[:1]),
             fact_open_positions=_count(Position.objects.filter(bot_id=OuterRef("pk"), closed_at=None)),
             fact_in_flight=_count(OrderIntent.objects.filter(bot_id=OuterRef("pk"), state__in=IN_FLIGHT_STATES)),
             fact_watched_ids=ArraySubquery(watched.values("instrument_id")),
@@ -163,9 +161,17 @@ def bots_with_facts(now: datetime) -> list[BotFacts]:
 
 
 def _facts(row: Any) -> BotFacts:
-    names = [field.name for field in fields(BotFacts) if field.name not in {"bot", "above"}]
-    read = {name: getattr(row, f"fact_{name}") for name in names}
-    return BotFacts(bot=row, above=stops_of(row.fact_above), **read)
+    cycle = row.fact_last_cycle or {}
+    due_at = cycle.get("due_at")
+    made = {
+        "bot": row,
+        "above": stops_of(row.fact_above),
+        "last_cycle_due_at": datetime.fromisoformat(due_at) if due_at else None,
+        "last_cycle_state": cycle.get("state"),
+        "last_cycle_reason": cycle.get("reason"),
+    }
+    names = [field.name for field in fields(BotFacts) if field.name not in made]
+    return BotFacts(**made, **{name: getattr(row, f"fact_{name}") for name in names})
 
 
 def newest_stops() -> dict[UUID, StopRequest]:

@@ -38,10 +38,18 @@ class DecisionRow:
     is_simulated: bool
     kind: words.Kind
     sentence: str
-    rule: str
-    inputs: tuple[tuple[str, str], ...]
-    order_id: UUID | None
+    reason: str
+    numbers: Mapping[str, Any]
     decided_at: datetime
+
+    @property
+    def rule(self) -> str:
+        """Return the rule with the numbers filled in; written only where a row is opened."""
+        return words.rule_of(self.reason, self.numbers)
+
+    @property
+    def inputs(self) -> list[tuple[str, str]]:
+        return words.inputs_of(self.reason, self.numbers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,9 +236,8 @@ def decision_row(decision: Decision) -> DecisionRow:
         is_simulated=decision.instrument.is_simulated,
         kind=words.kind_of(decision.action, decision.reason),
         sentence=words.sentence_of(decision.reason, decision.numbers),
-        rule=words.rule_of(decision.reason, decision.numbers),
-        inputs=tuple(words.inputs_of(decision.reason, decision.numbers)),
-        order_id=None,
+        reason=decision.reason,
+        numbers=decision.numbers,
         decided_at=decision.decided_at,
     )
 

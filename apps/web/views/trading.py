@@ -104,6 +104,8 @@ def decision_detail(request: MemberRequest, decision_id: UUID) -> HttpResponse:
     """One decision with its inputs and its rule."""
     decision = _access_decision(decision_id)
     context = {"row": timeline.decision_row(decision), "bot_name": decision.bot.name}
+    if is_fragment(request):
+        return render(request, "elements/decision_detail.html", context)
     return page(request, "pages/decision.html", section="home", frame=frame(), context=context)
 
 
