@@ -19,7 +19,16 @@ from django.urls.resolvers import RegexPattern
 
 from apps.accounts.models import User
 from apps.common.db import database_now, tenant_models, tenant_scope
-from apps.trading.models import AccountState, Bot, EntryFreeze, OrderIntent, OutsideTrade
+from apps.engine.model.choices import RunLevel
+from apps.trading.models import (
+    AccountState,
+    Bot,
+    EntryFreeze,
+    OrderIntent,
+    OutsideTrade,
+    PlatformStopEffect,
+    PlatformStopRequest,
+)
 from apps.trading.services.instrument_import import import_keep, import_read, target_of
 from apps.trading.services.outside import Shown, outside_settle
 from apps.trading.services.positions import position_close
@@ -121,7 +130,19 @@ def world(db, valkey, clock):
         _tell_of_outside_trades(made)
         position_close(position_id=made.lot, request_id=CLOSE_REQUEST, actor="process:tests")
         _upload_shares(made)
+        _stop_from_above(made)
     return made
+
+
+def _stop_from_above(made) -> None:
+    """Let the operator have stopped the broker for a while, and say what that did here."""
+    stop, _lifted = (
+        PlatformStopRequest.objects.create(
+            scope="broker", key="paper", level=level, requested_by="tests", reason="A test."
+        )
+        for level in (RunLevel.STOP, RunLevel.RUNNING)
+    )
+    PlatformStopEffect.objects.create(tenant_id=made.account.tenant_id, stop=stop)
 
 
 def _upload_shares(made) -> None:
