@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from typing import cast
 
 _PLACEHOLDERS = {
     # A test session takes addresses of its own (tests/kit/addresses.py); tools that
@@ -33,3 +34,7 @@ EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 ARUN_MAILBOX_PAGE = True
 ARUN_METRICS_OPEN = True
 ALLOWED_HOSTS = ["*"]
+
+# A test may compute for longer than any request while its own transaction is open.
+for _database in cast("list[dict[str, dict[str, str]]]", list(DATABASES.values())):  # noqa: F405
+    _database["OPTIONS"]["options"] += " -c idle_in_transaction_session_timeout=0"
