@@ -395,7 +395,10 @@ def test_run_survives_a_lost_database_connection(committed_db, pushed, monkeypat
     tenant = make_tenant()
     _wait_for(lambda: pushed == ["TenantCreated"])
     with committed_db.connect("postgres") as admin:
-        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'arun_relay'")
+        admin.execute("""
+            SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE usename = 'arun_relay' AND datname = current_database()
+        """)
     _ping(tenant)
     _wait_for(lambda: len(pushed) == 2)
     relay.stop()

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from asgiref.local import Local
+from django.db import connections
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from pytest_django import DjangoDbBlocker
 
@@ -45,12 +47,29 @@ def chromium() -> Iterator[Browser]:
     # Playwright's synchronous API keeps an event loop in this thread, which Django takes for an async caller.
     before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-    with sync_playwright() as playwright:
+    with _connections_by_thread(), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
         yield browser
         browser.close()
     if before is None:
         del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@contextmanager
+def _connections_by_thread() -> Iterator[None]:
+    """Keep one set of connections for this thread.
+
+    Django keeps them by context, of which Playwright's greenlets have several: a connection left behind in one of them
+    would outlive its test database and be found again, dead, by a later test.
+    """
+    connections.close_all()
+    usual = connections._connections
+    connections._connections = Local(thread_critical=True)
+    try:
+        yield
+    finally:
+        connections.close_all()
+        connections._connections = usual
 
 
 @dataclass(slots=True)

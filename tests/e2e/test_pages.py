@@ -83,7 +83,7 @@ def test_open_sheet_and_open_row_are_accessible(site, browser_on) -> None:
     page = browser.log_in(site.world.owner.email)
 
     page.locator("#timeline summary").first.click()
-    page.locator("#timeline details[open]").get_by_role("link", name="Replay").click()
+    page.locator("#timeline details[open]").get_by_role("link", name="Replay", exact=True).click()
     page.get_by_text("The same numbers gave the same decision, byte for byte.").wait_for()
     assert serious(page) == []
 

@@ -190,7 +190,7 @@ def test_insert_for_another_tenant_is_refused(filled, setting):
 def test_insert_for_the_own_tenant_is_accepted_where_the_application_may_insert(filled):
     """The refusals above mean something: the same rows go in for the scope's own tenant."""
     not_for_the_application = {"common_tenantstream", "common_auditlink"}
-    once_per_tenant = {"tenants_tenant", "common_tenantstream", "subscriptions_subscription"}
+    once_per_tenant = {"tenants_tenant", "common_tenantstream", "subscriptions_subscription", "onboarding_setupdraft"}
     with filled.connect("postgres") as admin:
         rows = {table: _row(admin, table, OURS) for table in TABLES}
     with _scoped(filled, "arun_app", str(OURS)) as connection:
