@@ -1,7 +1,7 @@
 """The demo tenant: a paper account on the simulated market with one bot, and a member of the staff to look at it."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
-from uuid import UUID
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
@@ -14,6 +14,8 @@ from apps.common.db import tenant_scope
 from apps.engine.model.choices import Timeframe
 from apps.engine.model.params import RiskLimits, StrategyParams
 from apps.market.models import Instrument
+from apps.subscriptions.models import Subscription
+from apps.subscriptions.services import subscription_grant
 from apps.tenants.selectors import memberships_of_user
 from apps.tenants.services import tenant_create
 from apps.trading.models import Bot
@@ -28,6 +30,8 @@ DEMO_PARAMS = StrategyParams(
     max_entries_per_day=50,
     size=Decimal(10),
 )
+DEMO_PLAN = "pro"  # the free plan has fewer shares than the simulated market
+DEMO_PLAN_UNTIL = datetime(2100, 1, 1, tzinfo=UTC)
 DEMO_LIMITS = RiskLimits(max_open_positions=8, max_orders_per_day=1000)
 
 
@@ -39,7 +43,9 @@ def seed() -> None:
     _person(settings.ARUN_STAFF_EMAIL, is_staff=True)
     places = memberships_of_user(user.pk)
     tenant_id = places[0].tenant_id if places else tenant_create(user_id=user.pk, name="Demo", is_demo=True).pk
-    _bot(tenant_id)
+    with tenant_scope(tenant_id):
+        _plan()
+        _bot()
 
 
 def _person(email: str, *, is_staff: bool) -> User:
@@ -50,20 +56,23 @@ def _person(email: str, *, is_staff: bool) -> User:
     return user
 
 
-def _bot(tenant_id: UUID) -> None:
-    with tenant_scope(tenant_id):
-        if Bot.objects.exists():
-            return
-        actor = audit.process_actor("seed")
-        connection = connection_create(label="Paper money", venue=Venue.SIM, opening_cash=DEMO_CASH, actor=actor)
-        bot_create(
-            connection=connection,
-            name="Demo bot",
-            params=DEMO_PARAMS,
-            limits=DEMO_LIMITS,
-            allocated_capital=DEMO_CASH,
-            instrument_ids=list(
-                Instrument.objects.filter(is_simulated=True, is_active=True).values_list("pk", flat=True)
-            ),
-            actor=actor,
-        )
+def _plan() -> None:
+    if not Subscription.objects.exists():
+        reason = "The demo account is not for sale."
+        subscription_grant(plan_code=DEMO_PLAN, until=DEMO_PLAN_UNTIL, actor=audit.process_actor("seed"), reason=reason)
+
+
+def _bot() -> None:
+    if Bot.objects.exists():
+        return
+    actor = audit.process_actor("seed")
+    connection = connection_create(label="Paper money", venue=Venue.SIM, opening_cash=DEMO_CASH, actor=actor)
+    bot_create(
+        connection=connection,
+        name="Demo bot",
+        params=DEMO_PARAMS,
+        limits=DEMO_LIMITS,
+        allocated_capital=DEMO_CASH,
+        instrument_ids=list(Instrument.objects.filter(is_simulated=True, is_active=True).values_list("pk", flat=True)),
+        actor=actor,
+    )
