@@ -4,13 +4,17 @@ import re
 import smtplib
 from email import policy
 from email.parser import BytesParser
+from io import StringIO
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import resolve
 
+from apps.accounts.models import User
+from apps.common import clock as clock_module
 from apps.common.db import tenant_scope
-from apps.common.models import WorkItem
+from apps.common.models import AuditEntry, WorkItem
 from apps.engine.model.choices import RunLevel
 from apps.notifications import services, tasks
 from apps.notifications.models import MailDelivery, Notification
@@ -247,18 +251,52 @@ def test_mail_to_somebody_who_has_left_is_dropped(committed_db, clock, mailoutbo
     assert [mail.to for mail in mailoutbox] == [[people.owner.email]]
 
 
-def test_given_up_mail_can_be_tried_anew(committed_db, clock, mailoutbox):
+@pytest.fixture
+def given_up(committed_db, clock) -> MailDelivery:
     tenant = make_tenant()
     danger(tenant.id)
-    (row,) = deliveries(tenant.id)
     with tenant_scope(tenant.id):
-        MailDelivery.objects.update(state="PARKED", attempts=30)
-        assert services.mail_retry(delivery_id=row.pk)
-        assert not services.mail_retry(delivery_id=row.pk)
+        MailDelivery.objects.update(state="PARKED", attempts=30, error="550 no such mailbox")
+        WorkItem.objects.filter(kind="mail").delete()
+    (row,) = deliveries(tenant.id)
+    return row
 
+
+def ask_mails(tenant_id, **options) -> str:
+    out = StringIO()
+    call_command("mails", str(tenant_id), stdout=out, **options)
+    return out.getvalue()
+
+
+def test_given_up_mail_is_listed_without_the_address_and_tried_anew_by_staff(given_up, mailoutbox):
+    staff = User.objects.create_user("staff@example.test", "a long test password", is_staff=True)
+
+    listed = ask_mails(given_up.tenant_id)
+    after = ask_mails(given_up.tenant_id, retry=given_up.pk, by=staff.email)
     send_due()
 
-    assert len(mailoutbox) == 1
+    assert f"{given_up.pk} test tries 30: 550 no such mailbox" in listed
+    assert given_up.user.email not in listed
+    assert after == ""
+    assert [mail.to for mail in mailoutbox] == [[given_up.user.email]]
+    with tenant_scope(given_up.tenant_id):
+        assert AuditEntry.objects.get(action="mail.retried").actor == f"staff:{staff.pk}"
+
+
+@pytest.mark.parametrize("case", ["nobody", "a customer", "another tenant", "one that was sent"])
+def test_mail_is_not_tried_anew_by_others_or_when_it_was_not_given_up(given_up, mailoutbox, case):
+    staff = User.objects.create_user("staff@example.test", "a long test password", is_staff=True)
+    by = {"nobody": "", "a customer": given_up.user.email}.get(case, staff.email)
+    tenant_id = make_tenant().id if case == "another tenant" else given_up.tenant_id
+    if case == "one that was sent":
+        with tenant_scope(tenant_id):
+            MailDelivery.objects.update(state="SENT", sent_at=clock_module.now())
+
+    with pytest.raises(CommandError):
+        ask_mails(tenant_id, retry=given_up.pk, by=by)
+    send_due()
+
+    assert mailoutbox == []
 
 
 def test_another_tenants_mail_is_not_sent_or_changed(committed_db, clock, mailoutbox):
