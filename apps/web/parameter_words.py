@@ -148,6 +148,17 @@ def _choice_words(name: str, value: object) -> str:
     return ""
 
 
+def choices_of(name: str) -> list[str]:
+    """Return the words of everything that can be chosen; nothing for a number or a switch."""
+    chosen: Mapping[str, Iterator[str]] = {
+        "mode": (label for label, _ in MODE_WORDS.values()),
+        "timeframe": iter(TIMEFRAME_WORDS.values()),
+        "sizing": (label for label, _ in SIZING_WORDS.values()),
+        "sip_period": iter(SIP_WORDS.values()),
+    }
+    return list(chosen.get(name, ()))
+
+
 def own_words(overrides: Mapping[str, object], limits: Mapping[str, object]) -> Iterator[str]:
     """Yield what a share has of its own, a few words each, in the order of the form."""
     sizing = Sizing(str(overrides.get("sizing", Sizing.PERCENT)))

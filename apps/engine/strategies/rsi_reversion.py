@@ -5,6 +5,8 @@ logic cannot change without this line changing. A change of behavior also raises
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
 from types import MappingProxyType
 
 from apps.engine.model.params import Preset
@@ -29,6 +31,25 @@ LOGIC_MODULES = (
 )
 
 STRATEGY_HASH = "f087c509b2851cdc4c5a3e1fec38067c4dce45aecc836490f36679f9dca2edb6"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedVersion:
+    """One version of the rule: since when it was disclosed, and what it changed for those who use it."""
+
+    version: int
+    disclosed_on: date
+    changes: str
+
+
+VERSIONS = (
+    PublishedVersion(
+        version=1,
+        disclosed_on=date(2026, 11, 23),
+        changes="The first version: purchases by the RSI of completed candles, six reasons to sell, four modes.",
+    ),
+)
+"""Every version there was, oldest first; the last one is in force."""
 
 DESCRIPTION = """\
 The bot watches the shares you choose. Each time a candle completes, it works out the relative strength index (RSI)
