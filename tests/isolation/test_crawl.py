@@ -9,6 +9,7 @@ import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import pytest
 from django.core.cache import cache
@@ -37,7 +38,8 @@ from apps.web.selectors.outside import KINDS
 from tests.kit.factories.people import PASSWORD
 from tests.web.world import full_world
 
-METHODS = ("get", "head", "post", "put", "patch", "delete")
+OTHER_METHODS = ("head", "put", "patch", "delete")
+PARTS_OF_THE_CRAWL = 3  # so that several workers share it
 PARTS = ("bots", "positions", "orders", "timeline", "banner", "ready", "fills", "notices")
 SLUGS = (*SLUG_LEVELS, *PARTS, *KINDS, "nothing")
 CLOSE_REQUEST = uuid.UUID("0190f5a4-7b7e-7c3a-9d2b-2f3c4d5e6f70")
@@ -248,7 +250,9 @@ def _crawl(client, paths_of, methods, ids, canaries, data_of=None) -> tuple[list
     for place, missing in enumerate(paths_of(nobody)):
         for method in methods:
             reference = _same(_ask(client, method, missing, data_of(nobody)), nobody)
-            for kind, some_id in ids.items():
+            # A method that the address does not take is refused before any id is read: two ids show it.
+            asked = itertools.islice(ids.items(), 2 if reference[0] == HTTPStatus.METHOD_NOT_ALLOWED else None)
+            for kind, some_id in asked:
                 path = list(paths_of(some_id))[place]
                 answer = _ask(client, method, path, data_of(some_id))
                 if _same(answer, some_id) != reference:
@@ -258,17 +262,18 @@ def _crawl(client, paths_of, methods, ids, canaries, data_of=None) -> tuple[list
     return differing, leaking
 
 
-def test_stranger_gets_the_answer_of_a_thing_that_does_not_exist(world, ids, canaries):
+@pytest.mark.parametrize("part", range(PARTS_OF_THE_CRAWL))
+def test_stranger_gets_the_answer_of_a_thing_that_does_not_exist(world, ids, canaries, part):
     client = _signed_in(world.stranger)
     before = _fingerprint(world)
     found = {}
 
-    for address in WITH_ID:
+    for address in WITH_ID[part::PARTS_OF_THE_CRAWL]:
         is_page = not address.name.startswith("admin:")
         asked = ids if is_page else {kind: ids[kind] for kind in ("Tenant", "Owner")}
         for methods, some in (
             (("get", "post"), asked),
-            (METHODS, {"Bot": ids["Bot"], "OrderIntent": ids["OrderIntent"]}),
+            (OTHER_METHODS, {"Bot": ids["Bot"], "OrderIntent": ids["OrderIntent"]}),
         ):
             differing, leaking = _crawl(client, address.paths, methods, some, canaries)
             if differing or leaking:

@@ -2,14 +2,17 @@
 
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 import pytest
 from psycopg import sql
 from psycopg.types.json import Jsonb
+from pytest_django import DjangoDbBlocker
 
 from apps.common.db import tenant_models
 from apps.common.tables import SPECIAL_TABLES
+from tests.kit.database import TestDatabases, separate_databases
 
 TABLES = sorted({model._meta.db_table for model in tenant_models()} | set(SPECIAL_TABLES))
 OURS, THEIRS = uuid.UUID(int=0xA), uuid.UUID(int=0xB)
@@ -64,10 +67,21 @@ def _insert(connection: psycopg.Connection, table: str, row: dict[str, object]) 
     connection.execute(statement, list(row.values()))
 
 
-@pytest.fixture
-def filled(committed_db) -> Iterator[object]:
-    """A row of every tenant table for two tenants. Checks and triggers are off: the walls alone shall stand."""
-    with committed_db.connect("postgres") as admin:
+@pytest.fixture(scope="module")
+def filled(
+    django_db_setup: None, worker_databases: TestDatabases, django_db_blocker: DjangoDbBlocker
+) -> Iterator[TestDatabases]:
+    """A row of every tenant table for two tenants. Checks and triggers are off: the walls alone shall stand.
+
+    Filling takes a second, so the tests share it; what one of them does is taken back at its end.
+    """
+    with separate_databases(worker_databases, django_db_blocker) as databases:
+        _fill(databases)
+        yield databases
+
+
+def _fill(databases: TestDatabases) -> None:
+    with databases.connect("postgres") as admin:
         for (statement,) in admin.execute("""
             SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname)
             FROM pg_constraint WHERE contype = 'c' AND connamespace = 'public'::regnamespace AND conrelid <> 0
@@ -78,11 +92,19 @@ def filled(committed_db) -> Iterator[object]:
         for tenant in (OURS, THEIRS):
             for table in TABLES:
                 _insert(admin, table, _row(admin, table, tenant))
-    return committed_db
 
 
-def _scoped(databases, role: str, setting: str | None) -> psycopg.Connection:
-    connection = databases.connect(role)
+@contextmanager
+def _scoped(
+    databases: TestDatabases, role: str, setting: str | None, *, first: str = "SELECT 1"
+) -> Iterator[psycopg.Connection]:
+    with databases.connect(role) as connection:
+        connection.execute(first)
+        with connection.transaction(force_rollback=True):
+            yield _in_scope(connection, setting)
+
+
+def _in_scope(connection: psycopg.Connection, setting: str | None) -> psycopg.Connection:
     if setting is not None:
         connection.execute("SELECT set_config('app.tenant', %s, false)", [setting])
     return connection
@@ -93,7 +115,8 @@ def _count(connection: psycopg.Connection, table: str, tenant: uuid.UUID) -> int
         sql.Identifier(table), sql.Identifier(_tenant_column(table))
     )
     try:
-        return connection.execute(query, [tenant]).fetchone()[0]
+        with connection.transaction():
+            return connection.execute(query, [tenant]).fetchone()[0]
     except psycopg.errors.InsufficientPrivilege:
         return 0
 
@@ -101,7 +124,8 @@ def _count(connection: psycopg.Connection, table: str, tenant: uuid.UUID) -> int
 def _changed(connection: psycopg.Connection, statement: sql.Composed, parameters: list[object]) -> int:
     """Return the number of rows changed; a missing privilege changes none."""
     try:
-        return connection.execute(statement, parameters).rowcount
+        with connection.transaction():
+            return connection.execute(statement, parameters).rowcount
     except psycopg.errors.InsufficientPrivilege:
         return 0
 
@@ -179,7 +203,8 @@ def test_insert_for_another_tenant_is_refused(filled, setting):
         accepted = []
         for table, row in rows.items():
             try:
-                _insert(connection, table, row)
+                with connection.transaction():
+                    _insert(connection, table, row)
             except psycopg.errors.InsufficientPrivilege:
                 continue
             accepted.append(table)
@@ -199,7 +224,8 @@ def test_insert_for_the_own_tenant_is_accepted_where_the_application_may_insert(
             if table in once_per_tenant:
                 continue
             try:
-                _insert(connection, table, row)
+                with connection.transaction():
+                    _insert(connection, table, row)
             except psycopg.errors.InsufficientPrivilege:
                 refused.add(table)
 
@@ -219,8 +245,8 @@ def test_moving_an_own_row_to_another_tenant_is_refused(filled):
 
 
 def test_support_changes_nothing_even_in_a_scope(filled):
-    with _scoped(filled, "arun_support", str(OURS)) as connection:
-        connection.execute("SET default_transaction_read_only = off")
+    writable = "SET default_transaction_read_only = off"  # a setting, not the wall
+    with _scoped(filled, "arun_support", str(OURS), first=writable) as connection:
         changed = []
         for table in TABLES:
             column = sql.Identifier(_tenant_column(table))
