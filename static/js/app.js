@@ -1,5 +1,6 @@
 // What every page does in the browser: theme, ages that go on counting, sheets, keys, forms that send once.
 
+import { listenToKeys } from "./keys.js";
 import { duration } from "./words.js";
 
 const root = document.documentElement;
@@ -119,6 +120,7 @@ document.addEventListener("click", (event) => {
 });
 
 for (const button of document.querySelectorAll("[data-help]")) button.hidden = !help;
+listenToKeys(help);
 
 // Buttons that only a page without scripts needs, such as the one that sends a filter which sends itself.
 for (const button of document.querySelectorAll("[data-plain]")) button.hidden = true;
@@ -194,28 +196,10 @@ document.addEventListener("htmx:sendError", () => {
   document.dispatchEvent(new CustomEvent("arun:offline"));
 });
 
-// --- keys -----------------------------------------------------------------------------------------------------------
-
-const GO = { h: "/home/", p: "/positions/", o: "/orders/", t: "/trades/", n: "/notifications/" };
-let goPressedAt = 0;
-
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === "Escape") {
-    for (const menu of document.querySelectorAll("details[data-menu][open]")) {
-      menu.open = false;
-      menu.querySelector("summary").focus();
-    }
-    return;
+  if (event.key !== "Escape") return;
+  for (const menu of document.querySelectorAll("details[data-menu][open]")) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
   }
-  if (event.target.closest("input, select, textarea, [contenteditable], dialog[open]")) return;
-  if (event.key === "?" && help) help.showModal();
-  else if (event.key === "/") {
-    const search = document.querySelector("input[type='search']");
-    if (search) {
-      event.preventDefault();
-      search.focus();
-    }
-  } else if (event.key === "g") goPressedAt = performance.now();
-  else if (help && GO[event.key] && performance.now() - goPressedAt < 1000) location.assign(GO[event.key]);
 });

@@ -12,7 +12,7 @@ from apps.notifications.services import notification_add
 from apps.trading.models import CycleRun, Decision, StopRequest
 from apps.trading.services.stops import stop_drain
 from tests.e2e.conftest import Site, start_web
-from tests.kit.factories.trading import set_level
+from tests.kit.factories.trading import make_entry, set_level
 from tests.web.world import PASSWORD
 
 
@@ -149,3 +149,46 @@ def test_without_scripts_the_page_reads_and_flatten_works(site, chromium) -> Non
 
     assert page.get_by_role("heading", name="Stopping and selling, 1 in flight").is_visible()
     context.close()
+
+
+def test_pushed_rows_leave_the_open_row_and_its_focus(site, browser_on) -> None:
+    page = browser_on(site).log_in(site.world.owner.email)
+    page.goto(f"{site.address}/orders/")
+    is_live(page)
+    orders = page.locator("#order-list")
+    before = orders.locator("[data-row]").count()
+    link = orders.locator("[data-row] a").first
+    link.focus()
+    page.evaluate("document.querySelector('#order-list [data-row]').dataset.seen = 'before'")
+    other = page.locator(f"#order-{site.world.filled}")
+    page.evaluate(
+        "id => document.getElementById(id).children[1].replaceChildren('old words')", f"order-{site.world.filled}"
+    )
+
+    with tenant_scope(site.world.account.tenant_id):
+        make_entry(site.world.account, candle=7, quantity=7)
+        events.publish("OrderRecorded", tenant_id=site.world.account.tenant_id, data={})
+
+    expect(orders.get_by_role("button", name="1 new")).to_be_visible()
+    expect(link).to_be_focused()
+    expect(orders.locator("[data-row]")).to_have_count(before)
+    expect(orders.locator("[data-row]").first).to_have_attribute("data-seen", "before")
+    expect(other).not_to_contain_text("old words")  # a row that is not being read is brought up to date in its place
+    orders.get_by_role("button", name="1 new").click()
+    expect(orders.locator("[data-row]")).to_have_count(before + 1)
+
+
+def test_danger_toast_is_announced_and_stays_until_it_is_closed(site, browser_on) -> None:
+    page = browser_on(site).log_in(site.world.owner.email)
+    is_live(page)
+    page.clock.install()
+    with tenant_scope(site.world.account.tenant_id):
+        notification_add("test", severity="danger", text="An order needs you.")
+
+    told = page.get_by_role("alert").filter(has_text="Something needs you now.")
+    expect(told).to_be_visible()
+    page.clock.fast_forward("05:00")
+
+    expect(told).to_be_visible()
+    told.get_by_role("button", name="Close").click()
+    expect(told).to_have_count(0)

@@ -1,7 +1,6 @@
 """Every screen in both themes, on a desk and on a phone: accessible, inside its width, within the content policy."""
 
 import pytest
-from playwright.sync_api import expect
 
 from tests.e2e.conftest import AXE, DESKTOP, PHONE
 
@@ -104,21 +103,6 @@ def test_page_weighs_under_300_kilobytes(site, browser_on) -> None:
     own = {url: size for url, size in weights.items() if not any(part in url for part in other)}
     assert len(own) >= 6
     assert sum(own.values()) < 300_000, own
-
-
-def test_keys_lead_to_the_pages(site, browser_on) -> None:
-    page = browser_on(site).log_in(site.world.owner.email)
-
-    page.keyboard.press("g")
-    page.keyboard.press("o")
-    page.wait_for_url("**/orders/")
-    page.keyboard.press("?")
-    expect(page.get_by_role("heading", name="Keys and help")).to_be_visible()
-    page.keyboard.press("Escape")
-    page.keyboard.press("g")
-    page.keyboard.press("h")
-
-    page.wait_for_url("**/home/")
 
 
 def test_chosen_theme_stays(site, browser_on) -> None:
