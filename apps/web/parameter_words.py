@@ -22,7 +22,11 @@ _W = ParameterWords
 
 PARAMETERS: Mapping[str, ParameterWords] = {
     "timeframe": _W("Candle", "", "How long one candle lasts. The bot judges each share once per completed candle."),
-    "mode": _W("Way of trading", "", "What the bot does with a share."),
+    "mode": _W(
+        "Way of trading",
+        "",
+        "Trade sells by any of the rules below, Invest at the target only, SIP never; Manage buys nothing.",
+    ),
     "rsi_period": _W("Length of the RSI", "candles", "Over how many candles the RSI looks back. 14 is usual."),
     "buy_rsi": _W("Buy at or under RSI", "", "A lower number buys more rarely and after deeper falls."),
     "sell_rsi": _W("Sell at or over RSI", "", "Above the buying level. Off: the RSI never sells."),

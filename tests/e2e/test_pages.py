@@ -35,6 +35,8 @@ def member_paths(world) -> list[str]:
         f"/positions/{world.lot}/levels/",
         f"/positions/{world.lot}/why/",
         "/instruments/",
+        "/settings/strategy/",
+        "/settings/account/",
         f"/bots/{world.account.bot_id}/shares/import/",
         "/orders/",
         "/orders/?show=unknown",

@@ -1,6 +1,7 @@
 """Making bots and changing their parameters. Every change of parameters is a new version; none is overwritten."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from apps.common.db import require_tenant_id
 from apps.common.ids import uuid7
 from apps.common.models import WorkItem
 from apps.engine.errors import InvalidParamsError
-from apps.engine.model.choices import RunLevel
+from apps.engine.model.choices import RunLevel, Timeframe
 from apps.engine.model.params import RiskLimits, StrategyParams
 from apps.engine.strategies.rsi_reversion import STRATEGY_VERSION
 from apps.trading.errors import ParametersRefusedError
@@ -104,6 +105,65 @@ def parameters_change(*, bot: Bot, params: StrategyParams, limits: RiskLimits, a
         data={"bot": str(bot.pk), "version": parameters.version},
     )
     return parameters
+
+
+def strategy_save(
+    *,
+    bot_id: UUID,
+    params: StrategyParams,
+    limits: RiskLimits,
+    capital: Decimal,
+    keeps_stop_at_broker: bool,
+    shown_version: int,
+    actor: str,
+) -> ParameterSet:
+    """Save what the settings page holds as a new version; what is in force already writes nothing.
+
+    `capital` in rupees is what the bot may have at work; the version carries it as a limit as well. Raises
+    ParametersRefusedError where somebody saved another version since, or where the market has no such candles or a
+    share's own settings would contradict them; Bot.DoesNotExist for a stranger's bot and a missing one.
+    """
+    bots = {bot.pk: bot for bot in bots_lock()}
+    if bot_id not in bots:
+        raise Bot.DoesNotExist
+    bot = bots[bot_id]
+    limits = replace(limits, capital=capital)
+    if _is_in_force(bot, params, limits, capital) and bot.keeps_stop_at_broker == keeps_stop_at_broker:
+        return _parameters_of(bot)
+    version = 0 if bot.parameters is None else bot.parameters.version
+    if version != shown_version:
+        raise ParametersRefusedError("Somebody saved another version since you opened this page. Look at it again.")
+    if params.timeframe is Timeframe.S15 and not bot.connection.is_simulated:
+        raise ParametersRefusedError("Candles of 15 seconds exist on the simulated market only.")
+    if keeps_stop_at_broker != bot.keeps_stop_at_broker or capital != bot.allocated_capital:
+        _terms_change(bot, capital, keeps_stop_at_broker, actor)
+    if _is_in_force(bot, params, limits, capital):
+        return _parameters_of(bot)
+    return parameters_change(bot=bot, params=params, limits=limits, actor=actor)
+
+
+def _is_in_force(bot: Bot, params: StrategyParams, limits: RiskLimits, capital: Decimal) -> bool:
+    if bot.parameters is None or bot.allocated_capital != capital:
+        return False
+    now = StrategyParams.from_json(bot.parameters.params), RiskLimits.from_json(bot.parameters.limits)
+    return now == (params, limits)
+
+
+def _parameters_of(bot: Bot) -> ParameterSet:
+    parameters: ParameterSet = ParameterSet.objects.get(pk=bot.parameters_id)
+    return parameters
+
+
+def _terms_change(bot: Bot, capital: Decimal, keeps_stop_at_broker: bool, actor: str) -> None:
+    bot.allocated_capital, bot.keeps_stop_at_broker = capital, keeps_stop_at_broker
+    bot.save(update_fields=["allocated_capital", "keeps_stop_at_broker"])
+    work_schedule(WorkItem.Kind.RECONCILE, bot.connection_id)  # it places or takes back the stops at the broker
+    audit.record(
+        "bot.terms_changed",
+        actor=actor,
+        subject=f"bot:{bot.pk}",
+        data={"capital": capital, "keeps_stop_at_broker": keeps_stop_at_broker},
+    )
 
 
 def _require_shares_fit(bot: Bot, params: StrategyParams) -> None:

@@ -128,7 +128,7 @@ class _Facts:
         ids = [config.instrument_id for config in configs]
         held = Position.objects.filter(bot=bot, closed_at=None, instrument_id__in=ids)
         freezes = EntryFreeze.objects.filter(connection_id=bot.connection_id, cleared_at=None, instrument_id__in=ids)
-        readings = _readings([config.instrument for config in configs], params)
+        readings = readings_of([config.instrument for config in configs], params)
         asking = [pk for pk, reading in readings.items() if reading.rsi is not None]
         return cls(
             params=params,
@@ -142,7 +142,8 @@ class _Facts:
         )
 
 
-def _readings(instruments: list[Instrument], params: StrategyParams) -> dict[UUID, IndicatorReading]:
+def readings_of(instruments: list[Instrument], params: StrategyParams) -> dict[UUID, IndicatorReading]:
+    """Return what the indicator plane says of each share on a bot's candles; one without prices is missing."""
     readings: dict[UUID, IndicatorReading] = {}
     for feed_id in sorted({instrument.feed for instrument in instruments} - {FeedId.NONE.value}):
         own = [instrument for instrument in instruments if instrument.feed == feed_id]
