@@ -5,13 +5,15 @@ import pytest
 from tests.e2e.conftest import AXE, DESKTOP, PHONE
 
 VARIANTS = [(DESKTOP, "light"), (PHONE, "dark")]
+OTHER = {"light": "dark", "dark": "light"}
 PUBLIC = ("/", "/strategy/", "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/", "/nowhere/")
 
 
-def serious(page) -> list[str]:
-    """Return axe's serious and critical findings on the page as it stands."""
+def serious(page, *, rule: str = "") -> list[str]:
+    """Return axe's serious and critical findings on the page as it stands, by all rules or by one."""
     page.evaluate(AXE.read_text())
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    options = {"resultTypes": ["violations"], **({"runOnly": [rule]} if rule else {})}
+    found = page.evaluate("options => axe.run(document, options)", options)
     return [
         f"{page.url} {violation['id']}: {node['target']} {node['failureSummary']}"
         for violation in found["violations"]
@@ -68,6 +70,10 @@ def test_every_screen_is_accessible_and_fits(site, browser_on, viewport, scheme)
         findings.extend(serious(page))
         if overflow(page) > 0:
             findings.append(f"{path} is {overflow(page)} px too wide")
+        # Colors alone differ in the other theme: with the two variants, each screen is seen in all four.
+        page.emulate_media(color_scheme=OTHER[scheme])
+        findings.extend(f"{OTHER[scheme]}: {found}" for found in serious(page, rule="color-contrast"))
+        page.emulate_media(color_scheme=scheme)
 
     for path in PUBLIC:
         look(path)

@@ -57,6 +57,8 @@ class Chart:
 
     price: str
     rsi: str
+    buy_rsi: Decimal
+    sell_rsi: Decimal
     buy_y: str
     sell_y: str
     marks: tuple[Mark, ...]
@@ -219,6 +221,7 @@ def _chart(day: ExampleDay) -> Chart:
     closes = [row.close or Decimal(0) for row in rows]
     low, high = min(closes), max(closes)
     begin, end = rows[0].at, rows[-1].at
+    sell_rsi = Decimal(100) if day.params.sell_rsi is None else day.params.sell_rsi
 
     def across(at: datetime) -> Decimal:
         part = Decimal((at - begin).total_seconds()) / Decimal((end - begin).total_seconds())
@@ -248,8 +251,10 @@ def _chart(day: ExampleDay) -> Chart:
     return Chart(
         price=_points([(across(row.at), price_down(row.close)) for row in rows if row.close is not None]),
         rsi=_points(known),
+        buy_rsi=day.params.buy_rsi,
+        sell_rsi=sell_rsi,
         buy_y=_place(rsi_down(day.params.buy_rsi)),
-        sell_y=_place(rsi_down(day.params.sell_rsi or Decimal(100))),
+        sell_y=_place(rsi_down(sell_rsi)),
         marks=tuple(marks),
         low=low,
         high=high,

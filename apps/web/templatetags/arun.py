@@ -86,6 +86,12 @@ def theme(context: dict[str, Any]) -> str:
 
 
 @register.simple_tag
+def picture_address(name: str, theme: str) -> str:
+    """Return the address of a picture of the product in one theme; light where none was chosen."""
+    return static(f"img/screens/{name}-{theme or 'light'}.webp")
+
+
+@register.simple_tag
 def business_now() -> str:
     """Return business time for the page's scripts, which count ages from it and not from the reader's clock."""
     return clock.now().isoformat()

@@ -10,6 +10,9 @@ from django.shortcuts import render
 from apps.common import clock
 from apps.engine.model.choices import OrderState
 from apps.web import words
+from apps.web.samples import samples
+from apps.web.selectors.example_day import example_day
+from apps.web.selectors.strategy import example_chart
 
 COLORS = (
     "ground", "surface", "surface-2", "line", "text", "text-2",
@@ -23,6 +26,8 @@ def style(request: HttpRequest) -> HttpResponse:
         raise Http404
     now = clock.now()
     context = {
+        **samples(now, example_day()),
+        "chart": example_chart(),
         "section": "style",
         "amounts": [Decimal("1234567.00"), Decimal("-42.5"), Decimal(0), None],
         "fresh_at": now - timedelta(seconds=3),
