@@ -3,7 +3,15 @@
 import pytest
 from playwright.sync_api import expect
 
-GO = {"h": "/home/", "p": "/positions/", "i": "/instruments/", "o": "/orders/", "t": "/trades/", "n": "/notifications/"}
+GO = {
+    "h": "/home/",
+    "p": "/positions/",
+    "i": "/instruments/",
+    "o": "/orders/",
+    "t": "/trades/",
+    "s": "/settings/strategy/",
+    "n": "/notifications/",
+}
 
 
 @pytest.fixture
@@ -17,7 +25,7 @@ def press(page, *keys: str) -> None:
 
 
 def test_keys_lead_to_the_pages(site, page) -> None:
-    for key in "pinoth":
+    for key in "pinoths":
         press(page, "g", key)
         page.wait_for_url(f"**{GO[key]}", wait_until="domcontentloaded")
 
