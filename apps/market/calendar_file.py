@@ -70,14 +70,19 @@ class HoursRule:
         return self.valid_from <= on and (self.valid_to is None or on <= self.valid_to)
 
 
+def read_own(name: str) -> list[dict[str, str]]:
+    """Return the rows of one of the project's own files."""
+    return _read(DATA / name)
+
+
 def own_days() -> list[DayRow]:
     """Return the rows of the project's own calendar file."""
-    return [day_row(row) for row in _read(DATA / "nse_calendar.csv")]
+    return [day_row(row) for row in read_own("nse_calendar.csv")]
 
 
 def own_hours() -> list[HoursRule]:
     """Return the ordinary hours of the project's own file."""
-    return [_rule(row) for row in _read(DATA / "nse_hours.csv")]
+    return [_rule(row) for row in read_own("nse_hours.csv")]
 
 
 def day_row(row: Mapping[str, str | None]) -> DayRow:

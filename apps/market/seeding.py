@@ -1,5 +1,6 @@
 """What a new installation knows of the market: instruments and the exchange calendar. Safe to repeat."""
 
+from datetime import date
 from decimal import Decimal
 
 from django.db import transaction
@@ -7,26 +8,22 @@ from django.db import transaction
 from apps.engine.model.choices import ChargeClass
 from apps.engine.simulation.market import SIMULATED_INSTRUMENTS
 from apps.market.calendar import forget_calendar
-from apps.market.calendar_file import EXCHANGES, own_days, own_hours, years_of
+from apps.market.calendar_file import EXCHANGES, FROM_FILE, own_days, own_hours, read_own, years_of
 from apps.market.choices import Exchange, FeedId, SessionClass
-from apps.market.models import Instrument
+from apps.market.instrument_rows import InstrumentRow
+from apps.market.models import IndexMember, Instrument
 from apps.market.services.calendar import calendar_year_write
+from apps.market.services.instruments import index_members_set, instruments_apply, renames_apply
 from apps.market.terms import terms_refresh
 
 SEEDED_FROM_YEAR = 2025
 """Years before this one are read from the file when recorded prices of them are loaded."""
 
-# (tradingsymbol, name, kind, isin, tick size, hours, charges): the exchange's lists of October 2025 and January 2026.
-_SHARE, _FUND = Instrument.Kind.EQ, Instrument.Kind.ETF
-_CASH, _DERIVATIVES = SessionClass.CASH_ONLY, SessionClass.WITH_DERIVATIVES
-_NSE = (
-    ("NIFTYBEES", "Nippon India ETF Nifty 50 BeES", _FUND, "", "0.01", _CASH, ChargeClass.EQUITY_ETF),
-    ("GOLDBEES", "Nippon India ETF Gold BeES", _FUND, "", "0.01", _CASH, ChargeClass.OTHER_ETF),
-    ("BANKBEES", "Nippon India ETF Nifty Bank BeES", _FUND, "", "0.01", _CASH, ChargeClass.EQUITY_ETF),
-    ("RELIANCE", "Reliance Industries", _SHARE, "INE002A01018", "0.10", _DERIVATIVES, ChargeClass.SHARE),
-    ("INFY", "Infosys", _SHARE, "INE009A01021", "0.10", _DERIVATIVES, ChargeClass.SHARE),
-    ("HDFCBANK", "HDFC Bank", _SHARE, "INE040A01034", "0.05", _DERIVATIVES, ChargeClass.SHARE),
-)
+FACTS_ON = date(2026, 1, 31)
+"""The day the project's own list of NSE describes; its price steps are those of October 2025."""
+
+_HOURS = {"c": SessionClass.CASH_ONLY, "d": SessionClass.WITH_DERIVATIVES}
+_CHARGES = {"S": ChargeClass.SHARE, "E": ChargeClass.EQUITY_ETF, "O": ChargeClass.OTHER_ETF}
 
 
 def seed() -> None:
@@ -39,7 +36,7 @@ def seed() -> None:
 
 
 def _seed_instruments() -> None:
-    rows = [
+    simulated = [
         Instrument(
             exchange=Exchange.SIM,
             tradingsymbol=spec.tradingsymbol,
@@ -52,27 +49,49 @@ def _seed_instruments() -> None:
         )
         for spec in SIMULATED_INSTRUMENTS
     ]
-    rows += [
-        Instrument(
-            exchange=Exchange.NSE,
-            tradingsymbol=symbol,
-            name=name,
-            kind=kind,
-            series="EQ",
-            isin=isin,
-            tick_size=Decimal(tick_size),
-            session_class=hours,
-            charge_class=charges,
-        )
-        for symbol, name, kind, isin, tick_size, hours, charges in _NSE
-    ]
     Instrument.objects.bulk_create(
-        rows,
+        simulated,
         update_conflicts=True,
         unique_fields=["exchange", "tradingsymbol"],
-        update_fields=["name", "kind", "series", "isin", "tick_size", "lot_size", "session_class", "charge_class"],
+        update_fields=["name", "kind", "tick_size", "lot_size"],
     )
-    terms_refresh(Instrument.objects.all())
+    terms_refresh(Instrument.objects.filter(exchange=Exchange.SIM))
+    instruments_apply((_row(each) for each in read_own("nse_instruments.csv")), source=FROM_FILE, on=FACTS_ON)
+    renames_apply(
+        ((each["old"], each["new"], date.fromisoformat(each["changed_on"])) for each in read_own("nse_renames.csv")),
+        exchange=Exchange.NSE,
+        source=FROM_FILE,
+    )
+    _seed_indices()
+
+
+def _seed_indices() -> None:
+    rows = read_own("nse_indices.csv")
+    for name in sorted({row["index"] for row in rows}):
+        # A list that staff loaded says more than the project's own file.
+        if not IndexMember.objects.filter(index_name=name).exclude(source=FROM_FILE).exists():
+            members = [
+                (row["symbol"], date.fromisoformat(row["valid_from"]), date.fromisoformat(row["valid_to"]))
+                for row in rows
+                if row["index"] == name
+            ]
+            index_members_set(name, members, exchange=Exchange.NSE, source=FROM_FILE)
+
+
+def _row(row: dict[str, str]) -> InstrumentRow:
+    return InstrumentRow(
+        exchange=Exchange.NSE,
+        tradingsymbol=row["symbol"],
+        name=row["name"],
+        kind=row["kind"],
+        series=row["series"],
+        isin=row["isin"],
+        tick_size=Decimal(row["tick_size"]),
+        lot_size=1,
+        session_class=_HOURS[row["hours"]],
+        charge_class=_CHARGES[row["charges"]].value,
+        sector=row["sector"],
+    )
 
 
 def _seed_calendar(exchange: Exchange) -> None:
