@@ -30,6 +30,12 @@ def seed() -> None:
     """Bring instruments and calendar up to date. What staff entered for a date is left alone."""
     with transaction.atomic():
         _seed_instruments()
+        seed_calendar()
+
+
+def seed_calendar() -> None:
+    """Bring the calendars of all exchanges up to date."""
+    with transaction.atomic():
         for exchange in EXCHANGES:
             _seed_calendar(exchange)
     forget_calendar()

@@ -14,7 +14,7 @@ from apps.brokers.port import InstrumentRef
 from apps.common.errors import InvalidInputError
 from apps.common.models import PlatformAuditEntry
 from apps.engine.model.choices import Reason, Timeframe
-from apps.market.choices import FeedId, StampRule
+from apps.market.choices import FeedId, SessionClass, StampRule
 from apps.market.errors import MarketDataError, MislabelledFeedError
 from apps.market.feeds.port import CandleRequest
 from apps.market.feeds.replay import ReplayFeed
@@ -56,12 +56,9 @@ def venue(monkeypatch: pytest.MonkeyPatch) -> FakeVenue:
 @pytest.fixture
 def sbin(seeded: None, clock: FakeClock, venue: FakeVenue) -> Instrument:
     clock.set(ist("2026-11-23T08:00:00"))
-    row, _ = Instrument.objects.get_or_create(
-        exchange="NSE",
-        tradingsymbol="SBIN",
-        defaults={"name": "State Bank of India", "kind": "EQ", "tick_size": Decimal("0.05")},
-    )
-    return row
+    # Without the closing auction that shares with derivatives have in 2026, every bar of 2017 and of 2026 has room.
+    Instrument.objects.filter(exchange="NSE", tradingsymbol="SBIN").update(session_class=SessionClass.CASH_ONLY)
+    return Instrument.objects.get(exchange="NSE", tradingsymbol="SBIN")
 
 
 def ist(text: str) -> datetime:

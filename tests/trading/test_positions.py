@@ -13,7 +13,7 @@ from apps.common.models import AuditEntry
 from apps.engine.model.choices import OrderState, Purpose, RunLevel
 from apps.market.calendar import forget_calendar
 from apps.market.models import Instrument
-from apps.market.seeding import seed
+from apps.market.seeding import seed_calendar
 from apps.trading.errors import PositionRefusedError
 from apps.trading.models import EntryFreeze, OrderIntent, Position, PositionLevels, PriceLevel
 from apps.trading.services.positions import position_close, position_levels_change, positions_close_all
@@ -182,7 +182,7 @@ def test_close_overrides_never_sell_at_a_loss(broker, execute, reconcile, db) ->
 @pytest.fixture
 def calendar_of_nse(db) -> Iterator[None]:
     forget_calendar()
-    seed()
+    seed_calendar()
     yield
     forget_calendar()
 

@@ -10,7 +10,7 @@ from django.db import transaction
 from pytest_django import DjangoDbBlocker
 
 from apps.engine.model.choices import Timeframe, Trigger
-from apps.market.seeding import seed
+from apps.market.seeding import seed_calendar
 from apps.trading.slots import (
     InvalidSlotError,
     PriceSlot,
@@ -35,7 +35,7 @@ SIM = Rhythm(exchange="SIM", timeframe=Timeframe.S15, session_classes=frozenset(
 @pytest.fixture(scope="module")
 def _calendar_once(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     with django_db_blocker.unblock(), transaction.atomic():
-        seed()
+        seed_calendar()
         yield
         transaction.set_rollback(True)
 
