@@ -1,7 +1,7 @@
 # One command runs it, one command tests it: `make run`, `make test`. `make help` lists the rest.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench shell exec lock clean
+.PHONY: help run test check format bench screens screen-costs shell exec lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -36,6 +36,12 @@ format: $(dev_hash) ## Format the code and fix what ruff can fix
 
 bench: $(dev_hash) ## Measure the cycle and the send path
 	@$(BIN)/python -m pytest -q -s -p no:cacheprovider -o python_files='bench_*.py' tests/bench $(ARGS)
+
+screens: $(dev_hash) ## Photograph every screen: make screens FOLDER=/tmp/screens EMAIL=... PASSWORD=... (PORT=8000)
+	$(BIN)/python scripts/screens.py $(FOLDER) --address http://localhost:$(or $(PORT),8000) --email $(EMAIL) --password $(PASSWORD)
+
+screen-costs: $(dev_hash) ## Write docs/screens.md anew: queries and bytes of each screen
+	ARUN_WRITE_SCREEN_COSTS=1 $(BIN)/python -m pytest -q -n 0 tests/web/test_screen_cost.py
 
 shell: $(base_hash) ## Open a Django shell beside a running copy
 	@exec $(BIN)/python -m arun_saas.embedded exec python manage.py shell
