@@ -1,5 +1,6 @@
 """What a new installation knows of the market: instruments and the exchange calendar. Safe to repeat."""
 
+from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 
@@ -22,14 +23,19 @@ SEEDED_FROM_YEAR = 2025
 FACTS_ON = date(2026, 1, 31)
 """The day the project's own list of NSE describes; its price steps are those of October 2025."""
 
+_SIMULATED = ("name", "kind", "tick_size", "lot_size")
 _HOURS = {"c": SessionClass.CASH_ONLY, "d": SessionClass.WITH_DERIVATIVES}
 _CHARGES = {"S": ChargeClass.SHARE, "E": ChargeClass.EQUITY_ETF, "O": ChargeClass.OTHER_ETF}
 
 
-def seed() -> None:
-    """Bring instruments and calendar up to date. What staff entered for a date is left alone."""
+def seed(shares: Iterable[Mapping[str, str]] | None = None) -> None:
+    """Bring instruments and calendar up to date; a row that says the same already is not written again.
+
+    What staff entered for a date is left alone. `shares` are rows of the project's list of NSE; without them, all.
+    """
     with transaction.atomic():
-        _seed_instruments()
+        _seed_simulated()
+        _seed_shares(read_own("nse_instruments.csv") if shares is None else shares)
         seed_calendar()
 
 
@@ -41,7 +47,8 @@ def seed_calendar() -> None:
     forget_calendar()
 
 
-def _seed_instruments() -> None:
+def _seed_simulated() -> None:
+    stored = {each.tradingsymbol: each for each in Instrument.objects.filter(exchange=Exchange.SIM)}
     simulated = [
         Instrument(
             exchange=Exchange.SIM,
@@ -55,14 +62,20 @@ def _seed_instruments() -> None:
         )
         for spec in SIMULATED_INSTRUMENTS
     ]
-    Instrument.objects.bulk_create(
-        simulated,
-        update_conflicts=True,
-        unique_fields=["exchange", "tradingsymbol"],
-        update_fields=["name", "kind", "tick_size", "lot_size"],
-    )
-    terms_refresh(Instrument.objects.filter(exchange=Exchange.SIM))
-    instruments_apply((_row(each) for each in read_own("nse_instruments.csv")), source=FROM_FILE, on=FACTS_ON)
+    new = [each for each in simulated if not _is_same(each, stored.get(each.tradingsymbol))]
+    if new:
+        Instrument.objects.bulk_create(
+            new, update_conflicts=True, unique_fields=["exchange", "tradingsymbol"], update_fields=list(_SIMULATED)
+        )
+        terms_refresh(Instrument.objects.filter(exchange=Exchange.SIM))
+
+
+def _is_same(spec: Instrument, stored: Instrument | None) -> bool:
+    return stored is not None and all(getattr(spec, name) == getattr(stored, name) for name in _SIMULATED)
+
+
+def _seed_shares(shares: Iterable[Mapping[str, str]]) -> None:
+    instruments_apply((_row(each) for each in shares), source=FROM_FILE, on=FACTS_ON)
     renames_apply(
         ((each["old"], each["new"], date.fromisoformat(each["changed_on"])) for each in read_own("nse_renames.csv")),
         exchange=Exchange.NSE,
@@ -84,7 +97,7 @@ def _seed_indices() -> None:
             index_members_set(name, members, exchange=Exchange.NSE, source=FROM_FILE)
 
 
-def _row(row: dict[str, str]) -> InstrumentRow:
+def _row(row: Mapping[str, str]) -> InstrumentRow:
     return InstrumentRow(
         exchange=Exchange.NSE,
         tradingsymbol=row["symbol"],

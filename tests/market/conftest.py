@@ -7,8 +7,8 @@ from django.db import transaction
 from pytest_django import DjangoDbBlocker
 
 from apps.market.calendar import forget_calendar
-from apps.market.seeding import seed
 from tests.kit.feeds import FakeFeed
+from tests.kit.market import seed
 
 
 @pytest.fixture(autouse=True)

@@ -28,9 +28,9 @@ from apps.market.calendar import (
 )
 from apps.market.choices import SessionClass
 from apps.market.models import MarketDay, MarketSession
-from apps.market.seeding import seed
 from apps.market.services.calendar import calendar_file_load, calendar_years_ensure
 from tests.kit.clock import FakeClock
+from tests.kit.market import seed
 
 IST = ZoneInfo("Asia/Kolkata")
 DAILY = settings.BASE_DIR.parent / "shared" / "data" / "NSE_SBIN_1d_2020-10-01_2025-09-30.csv.gz"

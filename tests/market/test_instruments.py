@@ -9,10 +9,10 @@ from django.core.management import CommandError, call_command
 
 from apps.common.errors import InvalidInputError
 from apps.common.models import PlatformAuditEntry
+from apps.market import seeding
 from apps.market.choices import Exchange, Listing, SessionClass, Surveillance
 from apps.market.instrument_rows import instrument_row, is_isin
 from apps.market.models import FormerSymbol, IndexMember, Instrument, MarketChange
-from apps.market.seeding import seed
 from apps.market.selectors import instrument_by_symbol, instrument_search
 from apps.market.services.instruments import (
     RefusedFileError,
@@ -23,6 +23,7 @@ from apps.market.services.instruments import (
     renames_import,
 )
 from apps.market.ticks import tick_size_on
+from tests.kit.market import seed
 from tests.market.bars import FILES
 
 ON = date(2026, 11, 23)
@@ -317,7 +318,9 @@ def test_list_of_symbol_changes_renames_who_still_has_the_old_one(db: None, tmp_
 # --- the project's own list -------------------------------------------------------------------------------------------
 
 
-def test_seeded_market_is_that_of_the_exchange(seeded: None) -> None:
+def test_seeded_market_is_that_of_the_exchange(db: None) -> None:
+    seeding.seed()
+
     nse = Instrument.objects.filter(exchange="NSE")
 
     assert nse.count() == 2391
@@ -392,10 +395,11 @@ def test_new_list_of_an_index_takes_over_from_its_day_on(seeded: None, tmp_path:
         )
 
 
-def test_whole_list_of_a_broker_is_taken(seeded: None) -> None:
+def test_whole_list_of_a_broker_is_taken(db: None) -> None:
     path = FILES / "ref" / "zerodha_instruments_NSE.csv"
     if not path.exists():
         pytest.skip("the broker's list is not beside the project")
+    seeding.seed()
 
     counts = load(path)
     again = load(path)

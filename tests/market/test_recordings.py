@@ -22,9 +22,9 @@ from apps.market.ingest import candles_refresh
 from apps.market.models import Candle, Instrument, RecordedBar, Recording
 from apps.market.planes import indicator_readings
 from apps.market.quotes import quotes_refresh
-from apps.market.seeding import seed
 from apps.market.services.recordings import Source, recording_load, recording_stop
 from tests.kit.clock import FakeClock
+from tests.kit.market import seed
 from tests.market.bars import FILES
 
 IST = ZoneInfo("Asia/Kolkata")

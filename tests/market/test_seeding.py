@@ -1,9 +1,11 @@
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+from django.db import connection
+
 from apps.market.choices import DayKind, FeedId, SessionClass
-from apps.market.models import Instrument, MarketDay, MarketSession
-from apps.market.seeding import seed
+from apps.market.models import FormerSymbol, IndexMember, Instrument, InstrumentTerm, MarketDay, MarketSession
+from tests.kit.market import seed
 
 
 def test_seed_makes_the_simulated_and_the_starter_instruments(seeded: None) -> None:
@@ -24,20 +26,38 @@ def test_seed_makes_the_simulated_and_the_starter_instruments(seeded: None) -> N
     }
 
 
-def test_seed_repeated_changes_nothing(seeded: None) -> None:
-    before = (
-        sorted(Instrument.objects.values_list("id", flat=True)),
-        sorted(MarketSession.objects.values_list("id", flat=True)),
-        sorted(MarketDay.objects.values_list("id", flat=True)),
-    )
+def places() -> dict[str, list[object]]:
+    """Return where each row lies: a row that is written again lies elsewhere."""
+    tables = (Instrument, InstrumentTerm, FormerSymbol, IndexMember, MarketSession, MarketDay)
+    found = {}
+    with connection.cursor() as cursor:
+        for table in tables:
+            cursor.execute(f'SELECT ctid::text FROM "{table._meta.db_table}" ORDER BY ctid')
+            found[table.__name__] = cursor.fetchall()
+    return found
+
+
+def test_seed_repeated_writes_no_row_again(seeded: None) -> None:
+    before = places()
+    assert all(before.values())
 
     seed()
 
-    assert before == (
-        sorted(Instrument.objects.values_list("id", flat=True)),
-        sorted(MarketSession.objects.values_list("id", flat=True)),
-        sorted(MarketDay.objects.values_list("id", flat=True)),
-    )
+    assert places() == before
+
+
+def test_seed_repairs_what_the_files_say_otherwise(seeded: None) -> None:
+    Instrument.objects.filter(tradingsymbol="SIMALPHA").update(lot_size=7)
+    Instrument.objects.filter(tradingsymbol="INFY").update(tick_size=Decimal("0.05"))
+    IndexMember.objects.filter(instrument__tradingsymbol="INFY").update(valid_to=None)
+    MarketDay.objects.filter(on=date(2026, 1, 26)).update(name="Another day")
+
+    seed()
+
+    assert Instrument.objects.get(tradingsymbol="SIMALPHA").lot_size == 1
+    assert Instrument.objects.get(tradingsymbol="INFY", exchange="NSE").tick_size == Decimal("0.10")
+    assert IndexMember.objects.get(instrument__tradingsymbol="INFY").valid_to == date(2026, 9, 29)
+    assert not MarketDay.objects.filter(name="Another day").exists()
 
 
 def test_seed_counts_the_trading_days_of_2025(seeded: None) -> None:

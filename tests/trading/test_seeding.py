@@ -8,7 +8,6 @@ from apps.accounts.models import User
 from apps.common import clock
 from apps.common.db import tenant_scope
 from apps.common.models import AuditEntry
-from apps.market import seeding as market_seeding
 from apps.subscriptions import seeding as plan_seeding
 from apps.subscriptions.models import Subscription
 from apps.subscriptions.selectors import limits_now
@@ -16,6 +15,7 @@ from apps.tenants.selectors import memberships_of_user
 from apps.trading.models import Bot
 from apps.trading.seeding import seed
 from apps.trading.selectors import instrument_places
+from tests.kit import market as market_seeding
 
 pytestmark = pytest.mark.django_db
 

@@ -27,6 +27,7 @@ from apps.market.models import MarketChange, MarketDay, MarketSession
 from apps.market.services.changes import RowFault, change_record
 
 BY_STAFF = "staff"
+_FINGERPRINT = ("on", "session_class", "phase", "opens_at", "closes_at")
 _INSERT_BATCH = 1000  # keeps one INSERT well under PostgreSQL's 65,535 parameters
 
 
@@ -40,13 +41,16 @@ def calendar_year_write(
     others |= set(marked.exclude(source=source).values_list("on", flat=True))
     wanted = [row for row in sessions_of_year(exchange, year, days, rules, source=source) if row.on not in others]
     stored = sessions.filter(source=source)
-    if {_fingerprint(row) for row in stored} != {_fingerprint(row) for row in wanted}:
+    if set(stored.values_list(*_FINGERPRINT)) != {_fingerprint(row) for row in wanted}:
         stored.delete()
         MarketSession.objects.bulk_create(wanted, batch_size=_INSERT_BATCH)
     new_days = [day for day in days_of_year(exchange, year, days, source=source) if day.on not in others]
-    marked.filter(source=source).exclude(on__in=[day.on for day in new_days]).delete()
+    held = set(marked.filter(source=source).values_list("on", "kind", "name"))
+    if held - {(day.on, day.kind, day.name) for day in new_days}:
+        marked.filter(source=source).exclude(on__in=[day.on for day in new_days]).delete()
+    changed = [day for day in new_days if (day.on, day.kind, day.name) not in held]
     MarketDay.objects.bulk_create(
-        new_days, update_conflicts=True, unique_fields=["exchange", "on"], update_fields=["kind", "name"]
+        changed, update_conflicts=True, unique_fields=["exchange", "on"], update_fields=["kind", "name"]
     )
 
 

@@ -200,10 +200,17 @@ def index_members_set(
     by_symbol = dict(Instrument.objects.filter(exchange=exchange).values_list("tradingsymbol", "pk"))
     former = FormerSymbol.objects.filter(exchange=exchange).values_list("tradingsymbol", "instrument_id")
     by_symbol = {**dict(former), **by_symbol}
+    held = set(
+        IndexMember.objects.filter(index_name=index_name).values_list(
+            "instrument_id", "valid_from", "valid_to", "source"
+        )
+    )
     unknown, rows = 0, []
     for symbol, valid_from, valid_to in members:
         if symbol not in by_symbol:
             unknown += 1
+            continue
+        if (by_symbol[symbol], valid_from, valid_to, source[:60]) in held:
             continue
         rows.append(
             IndexMember(

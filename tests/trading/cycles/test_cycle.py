@@ -534,8 +534,8 @@ def test_closed_market_is_skipped_with_its_reason(
 ) -> None:
     from apps.brokers.models import BrokerConnection
     from apps.market.models import Instrument
-    from apps.market.seeding import seed
     from apps.trading.models import InstrumentConfig
+    from tests.kit.market import seed
 
     seed()
     tenant = make_buyer(timeframe=Timeframe.M15)
