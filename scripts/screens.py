@@ -45,10 +45,11 @@ def links_of(page: Page) -> list[str]:
 def found_paths(page: Page, address: str) -> list[str]:
     """Return one page of each kind that links lead to, in the order they were met."""
     waiting, found = list(FIRST), {}
+    known = {name_of(path) for path in PUBLIC}
     while waiting and len(found) < MOST_PAGES:
         path = waiting.pop(0)
         kind = name_of(path)
-        if kind in found or NOT_FOLLOWED.search(path):
+        if kind in found or kind in known or NOT_FOLLOWED.search(path):
             continue
         answer = page.goto(address + path)
         if answer is None or not answer.ok or "text/html" not in answer.headers.get("content-type", ""):
