@@ -17,6 +17,7 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "dispatch": {"task": "trading.dispatch_tick", "schedule": 1.0, "options": {"queue": "market", "expires": 2}},
     "candles": {"task": "market.candles_tick", "schedule": 1.0, "options": {"queue": "market", "expires": 5}},
     "price-watch": {"task": "trading.price_watch_tick", "schedule": 2.0, "options": {"queue": "market", "expires": 4}},
+    "hours": {"task": "trading.hours_tick", "schedule": 2.0, "options": {"queue": "market", "expires": 4}},
     "mails": {"task": "notifications.mail_tick", "schedule": 2.0, "options": {"queue": "default", "expires": 4}},
     "calendar-check": {
         "task": "market.calendar_check",

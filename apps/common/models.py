@@ -24,6 +24,7 @@ class WorkItem(models.Model):
         RECONCILE = "reconcile", "comparison of a connection with its broker"
         PLATFORM = "platform", "an account that stops above the tenants find"
         MAIL = "mail", "a mail that has not left"
+        HOURS = "hours", "a bot that starts and pauses by the calendar"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     kind = models.CharField(max_length=16, choices=Kind)

@@ -216,6 +216,28 @@ def _stop_late(event: Event) -> Telling | None:
     )
 
 
+def _hours(event: Event) -> Telling | None:
+    bot = Bot.objects.filter(pk=event.data["bot"]).first()
+    if bot is None:
+        return None
+    if event.data["did"] == "start":
+        return Telling(
+            severity=Severity.INFO,
+            title=f"{bot.name} started by the calendar",
+            text=f"{bot.name} started by itself: the trading hours of its market have begun.",
+            did="It buys and sells by its rule until the hours end.",
+            can_do="Stop it at any time. It then stays stopped until somebody starts it.",
+            about=f"{bot.pk}",
+        )
+    return Telling(
+        severity=Severity.INFO,
+        title=f"{bot.name} paused by the calendar",
+        text=f"{bot.name} paused its purchases by itself: its market is closed.",
+        did="What it holds stays, its exits go on, and stop orders at your broker stand.",
+        about=f"{bot.pk}",
+    )
+
+
 def _unprotected(event: Event) -> Telling:
     name = _name(event)
     return Telling(
@@ -392,4 +414,5 @@ _TELLINGS: Mapping[str, Callable[[Event], Telling | None]] = {
     "PlatformStopSettled": _operator_stop,
     "PlatformStopLate": _operator_stop_late,
     "CycleParked": _cycle_parked,
+    "HoursFollowed": _hours,
 }

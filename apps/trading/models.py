@@ -52,6 +52,9 @@ class Bot(TenantModel):
     keeps_stop_at_broker = models.BooleanField(
         default=True, help_text="Whether a stop order is left at the broker for each position, where the broker can."
     )
+    keeps_hours = models.BooleanField(
+        db_default=False, default=False, help_text="Whether it starts and pauses by the calendar of its market."
+    )
 
     class Meta:
         constraints = [

@@ -13,6 +13,7 @@ from django.db.models import F, QuerySet, Sum
 
 from apps.engine.model.choices import OrderState, Purpose, Reason, RunLevel, Side
 from apps.market.models import Candle, Instrument
+from apps.trading.hours import CALENDAR
 from apps.trading.models import ClockTimestamp, Decision, Fill, OrderIntent, Position, StopRequest
 
 CANDLES_KEPT = timedelta(days=10)
@@ -94,9 +95,9 @@ def orders_since(orders: QuerySet[OrderIntent], started_at: datetime, now: datet
 
 
 def losses_in_row(lots: QuerySet[Position], requests: QuerySet[StopRequest], *, enough: int, now: datetime) -> int:
-    """Return how many of the newest closed lots lost, up to what is asked; the last Start begins the count anew."""
+    """Return how many of the newest closed lots lost, up to what is asked, since a person's last Start."""
     closed = lots.exclude(closed_at=None).order_by("-closed_at")
-    started = requests.filter(level=RunLevel.RUNNING).order_by("-epoch")
+    started = requests.filter(level=RunLevel.RUNNING).exclude(requested_by=CALENDAR).order_by("-epoch")
     ago = started.annotate(ago=ClockTimestamp() - F("requested_at")).values_list("ago", flat=True).first()
     if ago is not None:  # stamped by the database's clock, as lots are by business time
         closed = closed.filter(closed_at__gte=now - ago)

@@ -65,6 +65,7 @@ urlpatterns = [
     path("bots/<uuid:bot_id>/shares/import/", instruments.import_new, name="import_new"),
     path("bots/<uuid:bot_id>/shares.csv", instruments.share_export, name="share_export"),
     path("settings/strategy/", settings.strategy_settings, name="strategy_settings"),
+    path("bots/<uuid:bot_id>/hours/", settings.bot_hours, name="bot_hours"),
     path("settings/account/", settings.account_settings, name="account_settings"),
     path("orders/", trading.order_list, name="orders"),
     path("orders/export.csv", trading.order_export, name="orders_csv"),

@@ -54,3 +54,13 @@ def test_never_sell_at_a_loss_greys_its_fields_out_and_says_what_it_means(site, 
     expect(stop).to_be_editable()
     page.get_by_label("Size of a purchase").select_option("FIXED_AMOUNT")
     expect(page.locator("[data-setting-row=size] [data-unit]")).to_have_text("₹")
+
+
+def test_simulated_market_has_no_hours_to_keep(site, browser_on) -> None:
+    browser = browser_on(site, viewport=PHONE)
+    browser.log_in(site.world.owner.email)
+    page = browser.go("/settings/strategy/")
+    card = page.locator("#hours")
+
+    expect(card.get_by_text("open round the clock")).to_be_visible()
+    expect(card.get_by_role("button")).to_have_count(0)

@@ -14,7 +14,7 @@ from apps.common.db import require_tenant_id
 from apps.common.models import WorkItem
 from apps.engine.model.choices import RunLevel
 from apps.trading.errors import StopRefusedError
-from apps.trading.locks import lock_alone
+from apps.trading.locks import lock_alone, stop_beside_loosening
 from apps.trading.models import RunControl, StopAcknowledgement, StopEscalation, StopRequest
 from apps.trading.selectors import bots_in_scope
 from apps.trading.services.stop_effects import Line, cancel_entries, end_forbidden, flatten, on_their_way, unproven
@@ -46,6 +46,8 @@ def stop_request(
     if not bots_in_scope(scope, scope_id).exists() or (scope == RunControl.Scope.TENANT and scope_id != tenant_id):
         raise StopRefusedError("there is no bot in this scope", data={"scope": scope, "scope_id": str(scope_id)})
     run_control_ensure(scope, scope_id)
+    if level > RunLevel.RUNNING:
+        stop_beside_loosening(scope, str(scope_id))  # a start by the calendar must not be written over it unseen
     request = StopRequest(
         tenant_id=tenant_id,
         scope=scope,

@@ -7,6 +7,7 @@ from kombu.exceptions import OperationalError
 
 from apps.common import clock, logs
 from apps.trading import cycle, dispatch, price_watch
+from apps.trading.services.hours import hours_run_due
 
 log = logs.get(__name__)
 
@@ -42,6 +43,12 @@ def price_watch_tick() -> None:
         price_watch.prices_watch(_enqueue_price, now=clock.now())
     except OperationalError as error:
         log.warning("price_watch_without_queue", error=str(error))
+
+
+@shared_task(name="trading.hours_tick", expires=4, **MARKET)
+def hours_tick() -> None:
+    """Start and pause the bots whose trading hours began or ended."""
+    hours_run_due(now=clock.now())
 
 
 def _enqueue_candle(tenant_id: UUID, bot_id: UUID, slot: str) -> None:

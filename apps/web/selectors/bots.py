@@ -13,6 +13,7 @@ from django.db.models.functions import Coalesce, Greatest, JSONObject
 
 from apps.brokers.choices import SessionState
 from apps.brokers.models import BrokerConnection
+from apps.common import clock
 from apps.common.models import WorkItem
 from apps.engine.model.choices import RunLevel
 from apps.engine.model.params import RiskLimits, StrategyParams
@@ -35,6 +36,7 @@ from apps.web import formats, words
 from apps.web.selectors import equity
 from apps.web.selectors.above import StopAbove, above_of_each_bot, stops_of
 from apps.web.selectors.frame import business
+from apps.web.selectors.hours import hours_line
 
 BOOKS_OLD_SECONDS = 60
 PRICE_OLD_SECONDS = 15
@@ -75,6 +77,7 @@ class BotCard:
     last_cycle_text: str
     buttons: tuple[LevelButton, ...]
     revoke_slug: str
+    hours: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +228,7 @@ def bot_card(facts: BotFacts, stops: dict[UUID, StopRequest]) -> BotCard:
             for button in _CARD_LEVELS
         ),
         revoke_slug=LEVEL_SLUGS[RunLevel.REVOKE],
+        hours=hours_line(bot, own, level, clock.now()),
     )
 
 

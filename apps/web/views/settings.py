@@ -8,8 +8,9 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
+from apps.common import clock
 from apps.common.audit import user_actor
 from apps.engine.model.params import Preset, RiskLimits, StrategyParams
 from apps.tenants.roles import Action, can
@@ -17,11 +18,14 @@ from apps.trading.account_risk import account_limits
 from apps.trading.errors import ParametersRefusedError
 from apps.trading.models import Bot, ParameterSet, TenantLimits
 from apps.trading.services.bots import strategy_save
+from apps.trading.services.hours import hours_choose
 from apps.trading.services.limits import tenant_limits_change
 from apps.web import formats
 from apps.web.access import MemberRequest, member
 from apps.web.selectors import strategy_settings as strategy
+from apps.web.selectors.bots import newest_stops
 from apps.web.selectors.frame import frame
+from apps.web.selectors.hours import hours_view
 from apps.web.selectors.instruments import bot_params, bots_to_choose
 from apps.web.setting_rows import limit_rows, rule_groups
 from apps.web.strategy_forms import (
@@ -113,6 +117,7 @@ def _strategy_page(
         "capital_in_force": _capital_words(bot, wider),
         "charges": strategy.charges_words(bot, params, bot.allocated_capital),
         "hold_words": strategy.hold_words(params),
+        "hours": hours_view(bot, newest_stops().get(bot.pk), clock.now()),
         "effects": effects,
         "versions": versions,
         "presets": [(preset.value, words) for preset, words in PRESET_WORDS.items()],
@@ -177,6 +182,26 @@ def _capital_words(bot: Bot, account: RiskLimits) -> str:
     if account.capital is not None and account.capital < bot.allocated_capital:
         return f"All bots together may have {formats.inr(account.capital)} at work, by the account's limits."
     return ""
+
+
+@require_POST
+@member()
+def bot_hours(request: MemberRequest, bot_id: UUID) -> HttpResponse:
+    """Switch on or off that a bot starts and pauses by the calendar."""
+    bot = _chosen(str(bot_id), bots_to_choose())
+    if bot is None:
+        raise Http404
+    if not can(request.membership, Action.CONFIGURE):
+        raise PermissionDenied
+    keeps_hours = request.POST.get("keeps_hours") == "yes"
+    try:
+        hours_choose(bot_id=bot.pk, keeps_hours=keeps_hours, actor=user_actor(request.user.pk))
+    except ParametersRefusedError as error:
+        messages.error(request, error.message)
+    else:
+        does = "starts and pauses by the calendar" if keeps_hours else "does not start or pause by itself any more"
+        messages.success(request, f"{bot.name} {does}.")
+    return redirect(f"{reverse('web:strategy_settings')}?bot={bot.pk}")
 
 
 # --- the account ------------------------------------------------------------------------------------------------------
