@@ -8,6 +8,8 @@ from django.conf import settings
 from django.db.models import Count, Exists, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce, JSONObject
 
+from apps.brokers.choices import Broker, Venue
+from apps.brokers.models import BrokerConnection
 from apps.common.db import require_tenant_id
 from apps.common.models import TenantStream
 from apps.notifications.models import Notification
@@ -20,12 +22,16 @@ from apps.tenants.models import Membership, Tenant
 class Frame:
     """The last number of the tenant's stream, read before the page's rows, and what nobody has read yet, by class.
 
-    `is_set_up` is False while something may be missing before the first trade.
+    `is_set_up` is False while something may be missing before the first trade. `has_made_up` and `has_recorded` say
+    what the prices of the tenant's paper accounts are; what was bought at them stays marked after a recording
+    has ended.
     """
 
     live_seq: int
     unread: Mapping[str, int]
     is_set_up: bool
+    has_made_up: bool = True
+    has_recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +66,26 @@ def frame() -> Frame:
         )
         .values("counts")
     )
+    paper = BrokerConnection.objects.filter(tenant_id=OuterRef("pk"), broker=Broker.PAPER)
     row = (
         Tenant.objects.filter(pk=tenant_id)
-        .annotate(live_seq=Coalesce(Subquery(stream), 0), unread=Subquery(unread), unfinished=Exists(unfinished()))
-        .values("live_seq", "unread", "unfinished")
+        .annotate(
+            live_seq=Coalesce(Subquery(stream), 0),
+            unread=Subquery(unread),
+            unfinished=Exists(unfinished()),
+            made_up=Exists(paper.filter(venue=Venue.SIM)),
+            recorded=Exists(paper.exclude(venue=Venue.SIM)),
+        )
+        .values("live_seq", "unread", "unfinished", "made_up", "recorded")
         .get()
     )
-    return Frame(live_seq=row["live_seq"], unread=row["unread"] or {}, is_set_up=not row["unfinished"])
+    return Frame(
+        live_seq=row["live_seq"],
+        unread=row["unread"] or {},
+        is_set_up=not row["unfinished"],
+        has_made_up=row["made_up"],
+        has_recorded=row["recorded"],
+    )
 
 
 def business(at: datetime | None) -> datetime | None:

@@ -168,7 +168,18 @@ def simulated(text: str = "SIMULATED") -> dict[str, object]:
         "text": text,
         "kind": "simulated",
         "icon": "",
-        "title": "Simulated prices and paper money. Nothing here is a real order.",
+        "title": "Paper money, at prices that are made up or recorded. Nothing here is a real order.",
+    }
+
+
+@register.inclusion_tag("elements/badge.html")
+def recorded() -> dict[str, object]:
+    """The label of a share whose prices are played again. Without a live broker, all that is not made up is that."""
+    return {
+        "text": "RECORDED",
+        "kind": "simulated",
+        "icon": "",
+        "title": "Prices of earlier days, played again, and paper money. Nothing here is a real order.",
     }
 
 

@@ -60,7 +60,7 @@ def order_export(request: MemberRequest) -> HttpResponse:
     head = ["Label", "Order", "Share", "Exchange", "Side", "Shares", "Filled", "Average price", "Terms", "Why", "Bot"]
     lines = (
         [
-            "SIMULATED" if row.is_simulated else "",
+            "SIMULATED" if row.is_simulated else "RECORDED",
             *(row.id, row.instrument, row.exchange, row.side, row.quantity, row.filled_quantity, row.average_price),
             *(row.terms, row.purpose, row.bot, row.state.label),
             row.created_at.isoformat() if row.created_at else "",
