@@ -26,6 +26,7 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc]
         return [
             path("fleet/", self.admin_view(views.fleet), name="fleet"),
             path("tenants/<uuid:tenant_id>/", self.admin_view(views.tenant), name="tenant"),
+            path("prices/", self.admin_view(views.market), name="market"),
             path("stops/", self.admin_view(stop_views.board), name="stops"),
             path("stops/set/", self.admin_view(stop_views.level), name="stop_level"),
             path("stops/<int:stop_id>/", self.admin_view(stop_views.stop), name="stop"),
@@ -58,6 +59,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     return [
         {"title": "Customers", "items": [{"title": "Fleet", "link": reverse("admin:fleet")}]},
         {"title": "Safety", "items": [{"title": "Stops", "link": reverse("admin:stops")}]},
+        {"title": "Market", "items": [{"title": "Market data", "link": reverse("admin:market")}]},
         {
             "title": "Platform",
             "items": [{"title": title, "link": reverse(f"admin:{name}_changelist")} for title, name in lists.items()],

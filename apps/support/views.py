@@ -7,7 +7,8 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.support import access, selectors
+from apps.common import clock
+from apps.support import access, market_selectors, selectors
 from apps.support.errors import NoStaffAccessError
 from apps.support.forms import AccessForm
 from apps.support.pages import staff_page
@@ -33,6 +34,13 @@ def fleet(request: HttpRequest) -> HttpResponse:
         "has_more": len(rows) == selectors.TENANTS_A_PAGE,
     }
     return staff_page(request, "staff/fleet.html", context)
+
+
+@require_safe
+def market(request: HttpRequest) -> HttpResponse:
+    """What the market's data lacks: days without hours, lists that end, prices that were not believed."""
+    board = market_selectors.market_board(clock.now())
+    return staff_page(request, "staff/market.html", {"title": "Market data", "board": board})
 
 
 @require_safe
