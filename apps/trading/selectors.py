@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet, Sum
 
 from apps.common.db import require_tenant_id
+from apps.engine.execution import folding
 from apps.engine.execution.run_control import ScopeLevel, effective_level
 from apps.engine.model.choices import OrderState, RunLevel, Side
 from apps.engine.model.params import StrategyParams
@@ -20,9 +21,11 @@ from apps.trading.models import (
     AccountState,
     Bot,
     EntryFreeze,
+    Fill,
     InstrumentConfig,
     OrderAttempt,
     OrderIntent,
+    OutsideTrade,
     PlatformControl,
     PlatformStopRequest,
     Position,
@@ -299,3 +302,52 @@ def instrument_places() -> Places:
     return Places(
         used=InstrumentConfig.objects.filter(bot__archived_at=None).count(), limit=limits_now().max_instruments
     )
+
+
+# --- what lots are folded from ----------------------------------------------------------------------------------------
+
+
+def lot_trades(position_ids: Iterable[UUID]) -> dict[UUID, list[folding.Fill]]:
+    """Return what each lot is folded from: its fills, and what a person said about its shares. Two statements.
+
+    Nothing is known of the charges of shares that came or went outside.
+    """
+    wanted = set(position_ids)
+    trades: dict[UUID, list[folding.Fill]] = {position_id: [] for position_id in wanted}
+    for fill in Fill.objects.filter(position_id__in=wanted):
+        trades[fill.position_id].append(
+            folding.Fill(
+                trade_id=booked_trade_id(fill),
+                side=Side(fill.side),
+                quantity=fill.quantity,
+                price=fill.price,
+                charges=fill.charges,
+                at=fill.traded_at,
+            )
+        )
+    for trade in OutsideTrade.objects.filter(position_id__in=wanted):
+        trades[trade.position_id].append(
+            folding.Fill(
+                trade_id=f"outside/{trade.pk}",
+                side=Side.BUY if trade.quantity > 0 else Side.SELL,
+                quantity=abs(trade.quantity),
+                price=trade.price,
+                charges=Decimal(0),
+                at=trade.decided_at,
+            )
+        )
+    return trades
+
+
+def booked_trade_id(fill: Fill) -> str:
+    """Return the name of a booked trade within its lot; the broker's numbers start again each day."""
+    return f"{fill.traded_on}/{fill.trade_id}"
+
+
+def lot_exits(position_ids: Iterable[UUID]) -> dict[tuple[UUID, str], folding.ExitResult]:
+    """Return what each sale of these lots realized, by the lot and the trade's name in it."""
+    return {
+        (position_id, result.trade_id): result
+        for position_id, trades in lot_trades(position_ids).items()
+        for result in folding.exit_results(trades)
+    }

@@ -12,7 +12,7 @@ from apps.common import clock
 from apps.engine.model.choices import Purpose, Side
 from apps.market import calendar
 from apps.market.choices import Exchange
-from apps.web import formats, words
+from apps.web import words
 
 TODAY, WEEK, MONTH, ALL, CUSTOM = "today", "7", "30", "all", "custom"
 DAYS = {TODAY: "Today", WEEK: "7 days", MONTH: "30 days", ALL: "All days"}
@@ -31,14 +31,17 @@ ORDER_KINDS = {
     "unsent": "Not sent",
 }
 ORDER_SORTS = {"": "Newest first", "old": "Oldest first", "share": "Share, A to Z", "size": "Most shares first"}
+TRADE_KINDS = {"": "All", "entry": "Entries", "exit": "Exits"}
 TRADE_SORTS = {
     "": "Newest first",
     "old": "Oldest first",
     "share": "Share, A to Z",
     "value": "Largest value first",
     "charges": "Highest charges first",
-    "gain": "Largest gain first",
-    "loss": "Largest loss first",
+}
+EXIT_RULES = {
+    reason: words.exit_rule_words(reason).capitalize()
+    for reason in ("PROFIT_TARGET", "STOP_LOSS", "TRAILING_STOP", "CATASTROPHIC_STOP", "FLATTEN", "MANUAL")
 }
 MODES = {"": "Paper and real", "paper": "Paper money", "real": "Real money"}
 
@@ -50,6 +53,7 @@ class Filter:
     kind: str = ""
     side: str = ""
     purpose: str = ""
+    exit_reason: str = ""
     text: str = ""
     bot_id: UUID | None = None
     mode: str = ""
@@ -81,14 +85,24 @@ class FilterForm(forms.Form):
         required=False,
         choices=[("", "Any reason"), *((each.value, words.PURPOSE_WORDS[each].capitalize()) for each in Purpose)],
     )
+    rule = forms.ChoiceField(label="Exit by", required=False)
     bot = forms.ChoiceField(label="Bot", required=False)
     mode = forms.ChoiceField(label="Money", required=False, choices=list(MODES.items()))
     first = forms.DateField(label="From", required=False, widget=forms.DateInput(attrs={"type": "date"}))
     last = forms.DateField(label="Until", required=False, widget=forms.DateInput(attrs={"type": "date"}))
     sort = forms.ChoiceField(label="Order of the list", required=False)
 
-    def __init__(self, query: Mapping[str, Any], *, bots: Iterable[tuple[UUID, str]], sorts: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        query: Mapping[str, Any],
+        *,
+        bots: Iterable[tuple[UUID, str]],
+        sorts: Mapping[str, str],
+        kinds: Mapping[str, str] = ORDER_KINDS,
+    ) -> None:
         super().__init__(query)
+        self.kinds = kinds
+        self._choose("rule", [("", "Any rule"), *EXIT_RULES.items()], "one of the list")
         self.bots = [(str(pk), name) for pk, name in bots]
         self._choose("bot", [("", "All bots"), *self.bots], "one of your bots")
         self._choose("sort", list(sorts.items()), "one of the list")
@@ -115,13 +129,14 @@ class FilterForm(forms.Form):
         """Return the filter, without what makes no sense."""
         self.is_valid()
         data = self.cleaned_data
-        kind = self._known("show", ORDER_KINDS)
+        kind = self._known("show", self.kinds)
         day = self._day(kind)
         first, last = _dates(day, data.get("first"), data.get("last"))  # a field with an error is not in the data
         return Filter(
             kind=kind,
             side=data.get("side", ""),
             purpose=data.get("why", ""),
+            exit_reason=data.get("rule", ""),
             text=data.get("q", "").strip(),
             bot_id=UUID(data["bot"]) if data.get("bot") else None,
             mode=data.get("mode", ""),
@@ -146,7 +161,9 @@ class FilterForm(forms.Form):
     @property
     def is_narrowed(self) -> bool:
         """Whether one of the fields behind the button narrows the list, so that they are shown open."""
-        return any(self.data.get(name) for name in ("side", "why", "bot", "mode", "first", "last")) or bool(self.errors)
+        return any(self.data.get(name) for name in ("side", "why", "rule", "bot", "mode", "first", "last")) or bool(
+            self.errors
+        )
 
 
 def today() -> date:
@@ -162,8 +179,10 @@ def _dates(day: str, first: date | None, last: date | None) -> tuple[date | None
     return today() - timedelta(days=_LENGTHS[day] - 1), None
 
 
-def filter_words(chosen: Filter, *, bot_name: str = "") -> list[tuple[str, str]]:
-    """Return the filter in words, for the head of an export and for the page."""
+def filter_words(
+    chosen: Filter, *, bot_name: str = "", kinds: Mapping[str, str] = ORDER_KINDS
+) -> list[tuple[str, str]]:
+    """Return the filter in words, for an exported file."""
     if chosen.first and chosen.last and chosen.first == chosen.last:
         days = words.day_words(chosen.first)
     elif chosen.first or chosen.last:
@@ -173,11 +192,11 @@ def filter_words(chosen: Filter, *, bot_name: str = "") -> list[tuple[str, str]]
         days = "all"
     return [
         ("Trading dates", days),
-        ("State", ORDER_KINDS[chosen.kind]),
+        ("State", kinds[chosen.kind]),
         ("Side", {"BUY": "Buy", "SELL": "Sell"}.get(chosen.side, "Buy and sell")),
         ("Why", words.PURPOSE_WORDS[Purpose(chosen.purpose)].capitalize() if chosen.purpose else "Any reason"),
+        ("Exit by", EXIT_RULES.get(chosen.exit_reason, "Any rule")),
         ("Share", chosen.text or "All"),
         ("Bot", bot_name or "All"),
         ("Money", MODES[chosen.mode]),
-        ("Written", formats.ist(clock.now(), seconds=True)),
     ]

@@ -819,6 +819,14 @@ def exit_rule_words(reason: str) -> str:
     return _word(reason) if reason else ""
 
 
+EXPORT_MONEY_WORDS = (
+    "Rupees with two decimals. The column Label says SIMULATED for made-up prices and paper money, PAPER MONEY, "
+    "RECORDED PRICES for paper money at prices once seen at an exchange, and is empty for a real account."
+)
+EXPORT_GAIN_WORDS = (
+    "Before tax, at the weighted average cost of each lot. For a tax return gains count first in, first out."
+)
+
 # --- lots: closing them, their own levels, shares from outside --------------------------------------------------------
 
 CLOSE_REFUSED_WORDS: Mapping[str, str] = {

@@ -46,6 +46,8 @@ def member_paths(world) -> list[str]:
         f"/orders/{world.unknown}/",
         f"/orders/{world.filled}/",
         "/trades/",
+        "/trades/?day=all&show=exit",
+        "/trades/?day=30&side=BUY&rule=STOP_LOSS",
         "/notifications/",
         "/notifications/?show=danger&unread=1",
         "/notifications/choices/",

@@ -13,7 +13,7 @@ from apps.web.exports import cell
 def rows(client, query="") -> list[dict[str, str]]:
     response = client.get(f"/orders/export.csv{query}")
     assert (response.status_code, response["Content-Type"]) == (200, "text/csv; charset=utf-8")
-    return list(csv.DictReader(io.StringIO(response.content.decode("utf-8-sig"))))
+    return list(csv.DictReader(io.StringIO(b"".join(response.streaming_content).decode("utf-8-sig"))))
 
 
 def test_file_holds_what_the_filter_lets_through_with_its_label(world, owner):

@@ -71,11 +71,53 @@ def fold_fills(fills: Iterable[Fill]) -> FoldedPosition:
 
     Fills are taken by time, buys before sells of the same moment, then by trade id; a trade id counts once.
     """
-    unique = {fill.trade_id: fill for fill in fills}
     position = FoldedPosition()
-    for fill in sorted(unique.values(), key=lambda fill: (fill.at, fill.side is Side.SELL, fill.trade_id)):
+    for fill in _in_order(fills):
         position = apply_fill(position, fill)
     return position
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExitResult:
+    """What one sale of a lot realized, in rupees, unrounded.
+
+    `gross` is its value less `cost`, the weighted average cost of the shares sold. `net` is after its own charges and
+    the sold shares' part of `entry_charges`; over all sales of a lot it adds up to `FoldedPosition.realized_pnl`.
+    """
+
+    trade_id: str
+    cost: Decimal
+    gross: Decimal
+    entry_charges: Decimal
+    exit_charges: Decimal
+    net: Decimal
+
+
+def exit_results(fills: Iterable[Fill]) -> tuple[ExitResult, ...]:
+    """Return what each sale of a lot realized, in the order of the fold: the difference that it made to the lot."""
+    results = []
+    before = FoldedPosition()
+    for fill in _in_order(fills):
+        after = apply_fill(before, fill)
+        if fill.side is Side.SELL:
+            cost = before.cost - after.cost
+            results.append(
+                ExitResult(
+                    trade_id=fill.trade_id,
+                    cost=cost,
+                    gross=fill.price * fill.quantity - cost,
+                    entry_charges=before.entry_charges - after.entry_charges,
+                    exit_charges=fill.charges,
+                    net=after.realized_pnl - before.realized_pnl,
+                )
+            )
+        before = after
+    return tuple(results)
+
+
+def _in_order(fills: Iterable[Fill]) -> list[Fill]:
+    unique = {fill.trade_id: fill for fill in fills}
+    return sorted(unique.values(), key=lambda fill: (fill.at, fill.side is Side.SELL, fill.trade_id))
 
 
 def _bought(position: FoldedPosition, fill: Fill) -> FoldedPosition:

@@ -1,6 +1,5 @@
 """Booking fills and folding positions from them. The shares and the cost of a lot are written in no other way."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -12,9 +11,9 @@ from apps.brokers.port import Fill as BrokerFill
 from apps.common import events
 from apps.common.ids import uuid7
 from apps.engine.execution import folding
-from apps.engine.model.choices import Side
 from apps.market import calendar
-from apps.trading.models import Fill, OrderIntent, OutsideTrade, Position
+from apps.trading.models import Fill, OrderIntent, Position
+from apps.trading.selectors import lot_trades
 from apps.trading.services.levels import levels_refresh
 
 
@@ -83,7 +82,7 @@ def fill_book(*, intent: OrderIntent, trade: BrokerFill, charges: Decimal) -> Bo
 
 def position_fold(position: Position) -> Position:
     """Fold all fills of a lot, and what a person said about its shares, anew and write the result."""
-    fills = sorted([*_fills_of(position), *_outside_of(position)], key=lambda fill: (fill.at, fill.trade_id))
+    fills = sorted(lot_trades([position.pk])[position.pk], key=lambda fill: (fill.at, fill.trade_id))
     folded = folding.fold_fills(fills)
     last = fills[-1] if fills else None
     position.quantity = folded.quantity
@@ -108,31 +107,6 @@ def position_fold(position: Position) -> Position:
     )
     levels_refresh(position)
     return position
-
-
-def _fills_of(position: Position) -> Iterator[folding.Fill]:
-    for fill in Fill.objects.filter(position=position):
-        yield folding.Fill(
-            trade_id=f"{fill.traded_on}/{fill.trade_id}",  # numbers start again each day
-            side=Side(fill.side),
-            quantity=fill.quantity,
-            price=fill.price,
-            charges=fill.charges,
-            at=fill.traded_at,
-        )
-
-
-def _outside_of(position: Position) -> Iterator[folding.Fill]:
-    """Yield the shares that a person gave to the lot or sold out of it elsewhere; nothing is known of their charges."""
-    for trade in OutsideTrade.objects.filter(position=position):
-        yield folding.Fill(
-            trade_id=f"outside/{trade.pk}",
-            side=Side.BUY if trade.quantity > 0 else Side.SELL,
-            quantity=abs(trade.quantity),
-            price=trade.price,
-            charges=Decimal(0),
-            at=trade.decided_at,
-        )
 
 
 def _position_of(intent: OrderIntent, trade: BrokerFill) -> Position:

@@ -108,7 +108,7 @@ def order_view(intent: OrderIntent, *, reader_id: UUID) -> OrderView:
         trades=tuple(_trade(fill) for fill in fills),
         value=sum((fill.price * fill.quantity for fill in fills), Decimal(0)),
         charges=sum((fill.charges for fill in fills), Decimal(0)),
-        charge_lines=_charge_lines(intent, fills),
+        charge_lines=charge_lines(intent, fills),
     )
 
 
@@ -126,7 +126,7 @@ def _trade(fill: Fill) -> TradeLine:
 # --- what it cost -----------------------------------------------------------------------------------------------------
 
 
-def _charge_lines(intent: OrderIntent, fills: Iterable[Fill]) -> tuple[tuple[str, Decimal], ...]:
+def charge_lines(intent: OrderIntent, fills: Iterable[Fill]) -> tuple[tuple[str, Decimal], ...]:
     """Return the charges line by line from ARUN's table, where it explains each booked sum to the paisa."""
     sums: dict[str, Decimal] = {}
     for fill in fills:

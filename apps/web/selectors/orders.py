@@ -1,5 +1,6 @@
 """The list of orders."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -8,6 +9,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from apps.brokers.choices import Broker
+from apps.brokers.models import BrokerConnection
 from apps.engine.model.choices import OrderState, OrderType, Purpose, Side
 from apps.market import calendar
 from apps.market.choices import Exchange
@@ -54,6 +56,7 @@ class OrderRow:
     state: words.StateWords
     state_text: str
     created_at: datetime | None
+    money: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +76,7 @@ def orders_view(chosen: Filter, *, after: UUID | None = None, limit: int = PAGE)
     found = orders_filtered(chosen)
     everything: QuerySet[OrderIntent] = OrderIntent.objects.all()
     page = keyset_page(
-        found.select_related("instrument", "bot"),
+        found.select_related("instrument", "bot", "connection"),
         order=ORDERS[chosen.sort],
         after=after,
         limit=limit,
@@ -145,7 +148,11 @@ def bot_names() -> list[tuple[UUID, str]]:
 
 def live_orders() -> tuple[OrderRow, ...]:
     """Return the tenant's orders that may still change, those of unknown outcome first."""
-    rows = OrderIntent.objects.filter(state__in=LIVE_STATES).select_related("instrument", "bot").order_by("-id")
+    rows = (
+        OrderIntent.objects.filter(state__in=LIVE_STATES)
+        .select_related("instrument", "bot", "connection")
+        .order_by("-id")
+    )
     return tuple(order_row(row) for row in sorted(rows, key=lambda row: row.state not in IN_FLIGHT_STATES))
 
 
@@ -162,11 +169,25 @@ def order_row(intent: OrderIntent) -> OrderRow:
         filled_quantity=intent.filled_quantity,
         terms=_terms(intent),
         average_price=intent.average_price,
-        purpose=_purpose(intent),
+        purpose=purpose_words(intent),
         state=words.ORDER_STATE_WORDS[OrderState(intent.state)],
         state_text=words.event_words(intent.state_reason) if intent.state == OrderState.DEAD else intent.state_text,
         created_at=business(intent.created_at),
+        money=money_label(intent.connection),
     )
+
+
+def money_label(connection: BrokerConnection) -> str:
+    """Return what the money and the prices of a row are, for a file that leaves ARUN; a real account has no label."""
+    if not connection.is_paper:
+        return ""
+    return "SIMULATED" if connection.is_simulated else "PAPER MONEY, RECORDED PRICES"
+
+
+def orders_streamed(chosen: Filter, *, batch: int) -> Iterator[OrderRow]:
+    """Yield the orders that pass the filter in its order, with so many of them in memory at a time."""
+    rows = orders_filtered(chosen).select_related("instrument", "bot", "connection")
+    return (order_row(intent) for intent in rows.order_by(*ORDERS[chosen.sort]).iterator(chunk_size=batch))
 
 
 def _terms(intent: OrderIntent) -> str:
@@ -178,7 +199,8 @@ def _terms(intent: OrderIntent) -> str:
     return "at the market"
 
 
-def _purpose(intent: OrderIntent) -> str:
+def purpose_words(intent: OrderIntent) -> str:
+    """Return why an order exists, and for an exit by which rule."""
     purpose = words.PURPOSE_WORDS[Purpose(intent.purpose)]
     if intent.purpose in {Purpose.EXIT, Purpose.PROTECT} and intent.exit_reason:
         return f"{purpose}: {words.exit_rule_words(intent.exit_reason)}"

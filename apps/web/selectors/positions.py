@@ -83,7 +83,7 @@ def lots_with_rules() -> QuerySet[Position]:
         share_overrides=Subquery(own.values("overrides")[:1]),
         broker_stop=Subquery(standing.order_by("-trigger_price").values("trigger_price")[:1]),
     )
-    return rows.select_related("instrument", "bot__parameters")
+    return rows.select_related("instrument", "bot__parameters", "connection")
 
 
 def positions_view(positions: Iterable[Position], quotes: dict[UUID, CachedQuote]) -> PositionsView:
@@ -211,11 +211,6 @@ def fills_today(exchange: str, now: datetime) -> FillsView:
     on = calendar.trading_date(exchange, now)
     rows = Fill.objects.filter(traded_at__gte=datetime(on.year, on.month, on.day, tzinfo=calendar.INDIA))
     return _fills_view(rows.select_related("instrument", "intent").order_by("-traded_at", "-id"))
-
-
-def fills_newest(limit: int) -> FillsView:
-    """Return the newest trades of any day."""
-    return _fills_view(Fill.objects.select_related("instrument", "intent").order_by("-traded_at", "-id")[:limit])
 
 
 def _fills_view(fills: Iterable[Fill]) -> FillsView:
