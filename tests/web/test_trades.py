@@ -6,11 +6,11 @@ import tracemalloc
 import zipfile
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from uuid import UUID, uuid4
+from uuid import uuid4
 from xml.etree import ElementTree
 
 import pytest
-from django.test import AsyncClient, Client
+from django.test import AsyncRequestFactory, Client
 
 from apps.accounts.models import User
 from apps.common.db import tenant_scope
@@ -18,7 +18,7 @@ from apps.common.ids import uuid7
 from apps.trading.models import Bot, Fill, OrderIntent, Position
 from apps.trading.services.fills import position_fold
 from apps.web import filters
-from apps.web.exports import BATCH, CSV, XLSX, Column, Kind, Table, table_file
+from apps.web.exports import CSV, XLSX, Column, Kind, Table, file_response, table_file
 from apps.web.selectors import trades
 from apps.web.views import downloads
 from tests.kit.factories.trading import TradingTenant, make_trading_tenant
@@ -39,7 +39,9 @@ def reader(asha: TradingTenant) -> Client:
     return signed_in(User.objects.get(pk=asha.user_id))
 
 
-def make_lots(tenant: TradingTenant, trades_of_each: list[list[tuple[str, int, str, str]]]) -> list[list[Fill]]:
+def make_lots(
+    tenant: TradingTenant, trades_of_each: list[list[tuple[str, int, str, str]]], *, folded: bool = True
+) -> list[list[Fill]]:
     """Book trades (side, shares, price, charges) of lots, a minute apart, and fold each lot as booking does."""
     with tenant_scope(tenant.tenant_id):
         bot = Bot.objects.select_related("connection").get(pk=tenant.bot_id)
@@ -69,7 +71,7 @@ def make_lots(tenant: TradingTenant, trades_of_each: list[list[tuple[str, int, s
             orders += of_side.values()
             booked = []
             for step, (side, quantity, price, charges) in enumerate(lines):
-                at = MONDAY + timedelta(minutes=step, seconds=number)
+                at = MONDAY + timedelta(hours=number, minutes=step)
                 booked.append(
                     Fill(
                         id=uuid7(),
@@ -92,7 +94,7 @@ def make_lots(tenant: TradingTenant, trades_of_each: list[list[tuple[str, int, s
         Position.objects.bulk_create(lots)
         OrderIntent.objects.bulk_create(orders)
         Fill.objects.bulk_create([fill for booked in fills for fill in booked], batch_size=5_000)
-        for lot in lots:
+        for lot in lots if folded else ():
             position_fold(lot)
     return fills
 
@@ -332,32 +334,50 @@ def test_too_many_rows_are_refused_in_words(two_lots, reader, monkeypatch, form)
 
 
 @pytest.mark.parametrize("form", [CSV, XLSX])
-def test_fifty_thousand_rows_take_bounded_memory(asha, form):
-    lot = [("BUY", 1, "100.05", "0.21")] * 25 + [("SELL", 1, "101.10", "0.11")] * 25
-    make_lots(asha, [lot] * 1_000)
-    with tenant_scope(asha.tenant_id):
-        chosen = filters.Filter()
-        rows = map(downloads._trade_cells, trades.trades_streamed(chosen, batch=BATCH))
-        table = Table(name="Trades", columns=downloads._TRADE_COLUMNS, rows=rows, facts=())
+def test_fifty_thousand_rows_take_bounded_memory(form):
+    columns = (
+        Column(title="Share"),
+        Column(title="Value (INR)", kind=Kind.MONEY),
+        Column(title="At", kind=Kind.MOMENT),
+    )
+    rows = ((f"SHARE {number}", Decimal(number) / 100, MONDAY) for number in range(50_000))
+    tracemalloc.start()
+    with table_file(Table(name="Trades", columns=columns, rows=rows, facts=()), form) as file:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        size = file.seek(0, io.SEEK_END)
+
+    print(f"{form}: 50,000 rows, {size / 1e6:.1f} MB of file, at most {peak / 1e6:.2f} MB of memory")
+    assert size > 500_000
+    assert peak < 5_000_000
+
+
+def test_trades_are_read_a_batch_at_a_time(asha):
+    lot = [("BUY", 1, "100.05", "0.21")] * 10 + [("SELL", 1, "101.10", "0.11")] * 10
+    make_lots(asha, [lot] * 100, folded=False)
+
+    def peak(batch: int) -> int:
         tracemalloc.start()
-        with table_file(table, form) as file:
-            peak = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
-            size = file.seek(0, io.SEEK_END)
+        with tenant_scope(asha.tenant_id):
+            assert sum(1 for _row in trades.trades_streamed(filters.Filter(), batch=batch)) == 2_000
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
 
-    print(f"{form}: 50,000 trades, {size / 1e6:.1f} MB of file, at most {peak / 1e6:.1f} MB of memory")
-    assert size > 2_000_000
-    assert peak < 40_000_000
+    whole, parts = peak(2_000), peak(100)
+    print(f"2,000 trades: {whole / 1e6:.2f} MB at once, {parts / 1e6:.2f} MB by the hundred")
+    assert parts < whole / 4
 
 
-@pytest.mark.django_db(transaction=True)
-async def test_asynchronous_server_sends_the_file_in_pieces(committed_world):
-    client = AsyncClient()
-    await client.aforce_login(committed_world.viewer, backend="django.contrib.auth.backends.ModelBackend")
+async def test_asynchronous_server_sends_the_file_in_pieces_and_closes_it():
+    rows = ((f"SHARE {number}",) for number in range(20_000))
+    file = table_file(Table(name="T", columns=(Column(title="Share"),), rows=rows, facts=()), CSV)
 
-    answer = await client.get("/trades/export.csv?day=all")
+    answer = file_response(AsyncRequestFactory().get("/"), file, name="ARUN trades", form=CSV)
+    pieces = [piece async for piece in answer.streaming_content]
+    answer.close()
 
     assert answer.is_async
-    body = b"".join([piece async for piece in answer.streaming_content])
-    assert len(body) == int(answer["Content-Length"])
-    assert UUID(next(csv.DictReader(io.StringIO(body.decode("utf-8-sig"))))["Order"]) == committed_world.filled
+    assert len(pieces) > 2
+    assert sum(map(len, pieces)) == int(answer["Content-Length"])
+    assert file.closed
