@@ -19,6 +19,7 @@ from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, StreamingHttpResponse
 
+from apps.common import clock
 from apps.web import formats
 
 CSV, XLSX = "csv", "xlsx"
@@ -160,6 +161,7 @@ def _write_xlsx(file: IO[bytes], table: Table) -> None:
         "default_date_format": "yyyy-mm-dd hh:mm:ss",
     }
     book = xlsxwriter.Workbook(file, options)
+    book.set_properties({"created": clock.now().astimezone(formats.IST).replace(tzinfo=None)})
     head = book.add_format({"bold": True, "text_wrap": True, "valign": "top"})
     looks = {
         Kind.TEXT: None,

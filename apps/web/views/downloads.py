@@ -167,7 +167,8 @@ def _answer(
     chosen: Filter,
     facts: tuple[tuple[str, str], ...],
 ) -> HttpResponse:
-    if not is_allowed(tenant_key(request.tenant.pk, "export"), most=EXPORTS_A_MINUTE, seconds=60, when_unknown=False):
+    key = tenant_key(request.tenant.pk, "export", name, form)
+    if not is_allowed(key, most=EXPORTS_A_MINUTE, seconds=60, when_unknown=False):
         return _said("Too many exports within a minute. Wait a minute and try again.", status=429)
     if found > MOST_ROWS[form]:
         most = formats.number(MOST_ROWS[form], places=0)
