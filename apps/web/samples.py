@@ -41,6 +41,7 @@ def samples(now: datetime, day: ExampleDay) -> dict[str, object]:
         "lot": Sample(id=NOBODY, menu_label="What to do with LOTUS"),
         "progress": _progress(),
         "stretches": day.stretches[:3],
+        "hours": Sample(lines=["The market is open round the clock, so there is nothing to choose."], can_choose=False),
         "setting": Sample(
             name="stop_loss_percent",
             is_switch=False,
