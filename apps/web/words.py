@@ -820,8 +820,8 @@ def exit_rule_words(reason: str) -> str:
 
 
 EXPORT_MONEY_WORDS = (
-    "Rupees with two decimals. The column Label says SIMULATED for made-up prices and paper money, PAPER MONEY, "
-    "RECORDED PRICES for paper money at prices once seen at an exchange, and is empty for a real account."
+    "Rupees with two decimals. The column Label says SIMULATED for made-up prices and paper money, RECORDED "
+    "for paper money at prices once seen at an exchange, and is empty for a real account."
 )
 EXPORT_GAIN_WORDS = (
     "Before tax, at the weighted average cost of each lot. For a tax return gains count first in, first out."

@@ -58,7 +58,8 @@ def test_part_of_home_says_that_its_prices_are_recorded(recorded: World, owner: 
 
 
 def test_exported_orders_say_that_their_prices_are_recorded(recorded: World, owner: Client) -> None:
-    lines = owner.get("/orders/export.csv").content.decode("utf-8-sig").splitlines()
+    body = b"".join(owner.get("/orders/export.csv").streaming_content)
+    lines = body.decode("utf-8-sig").splitlines()
 
     assert {row["Label"] for row in csv.DictReader(lines)} == {"RECORDED"}
 

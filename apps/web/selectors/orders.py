@@ -181,7 +181,7 @@ def money_label(connection: BrokerConnection) -> str:
     """Return what the money and the prices of a row are, for a file that leaves ARUN; a real account has no label."""
     if not connection.is_paper:
         return ""
-    return "SIMULATED" if connection.is_simulated else "PAPER MONEY, RECORDED PRICES"
+    return "SIMULATED" if connection.is_simulated else "RECORDED"
 
 
 def orders_streamed(chosen: Filter, *, batch: int) -> Iterator[OrderRow]:
