@@ -18,6 +18,14 @@ def clock() -> Iterator[FakeClock]:
         yield fake
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        # A property runs the same lines hundreds of times, and counting them costs several times what they do; the
+        # examples beside it are counted.
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("no_cover")
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     if addresses.owns_session():
         stop_services()

@@ -26,6 +26,8 @@ from tests.engine.plain_rule import Bar, Rule
 from tests.engine.prices import RECORDED, Row, made_month, rows_of
 from tests.engine.replaying import TICK, Month, grid_of
 
+pytestmark = pytest.mark.no_cover  # tens of thousands of decisions through lines that other tests count
+
 
 def moved(rows: list[Row], weeks: int) -> list[Row]:
     """Return rows some weeks later: the tables of charges do not reach back to the year of every recording."""

@@ -27,7 +27,7 @@ from tests.engine.builders import a_position, an_instrument, an_item, decided
 from tests.engine.hours import INDIA, at, calendar_sessions, ordinary_sessions, session, trading_dates
 from tests.engine.prices import RECORDED, Row, needs_recorded, rows_of
 
-pytestmark = needs_recorded
+pytestmark = [needs_recorded, pytest.mark.no_cover]  # years of bars through the same few lines
 
 NIFTY_2021 = "NSE_NIFTY50_1m_2021.csv.gz"
 OUTAGE = date(2021, 2, 24)

@@ -105,6 +105,7 @@ def test_real_file_keeps_its_continuous_bars(
     assert all(before.opened_at < after.opened_at for before, after in pairwise(found.bars))
 
 
+@pytest.mark.no_cover  # the same lines for every bar
 def test_year_of_an_index_keeps_the_outage_and_the_muhurat_evening(past: None) -> None:
     found = clean(real_bars("NSE_NIFTY50_1m_2021.csv.gz"), Timeframe.M1, END)
 
@@ -140,6 +141,7 @@ def test_muhurat_of_the_other_exchange_is_kept(seeded: None) -> None:
     assert (dict(found.dropped), dict(found.faults())) == ({}, {})
 
 
+@pytest.mark.no_cover  # the same lines for every bar
 def test_daily_bars_of_five_years_stand_on_their_sessions(past: None) -> None:
     calendar_years_ensure({2020, 2022, 2023, 2024})
 
