@@ -12,7 +12,7 @@ from apps.common.limits import is_allowed
 from apps.market.quotes import last_quotes
 from apps.web import formats, words
 from apps.web.access import MemberRequest, member
-from apps.web.exports import BATCH, CSV, MOST_ROWS, XLSX, Cell, Column, Kind, Table, file_response, table_file
+from apps.web.exports import BATCH, MOST_ROWS, Cell, Column, Kind, Table, file_response, table_file
 from apps.web.filters import ORDER_SORTS, TRADE_KINDS, TRADE_SORTS, Filter, FilterForm, filter_words
 from apps.web.order_words import CHARGE_WORDS
 from apps.web.selectors import orders, positions, trades
@@ -172,9 +172,8 @@ def _answer(
         return _said("Too many exports within a minute. Wait a minute and try again.", status=429)
     if found > MOST_ROWS[form]:
         most = formats.number(MOST_ROWS[form], places=0)
-        other = f" A CSV file takes {formats.number(MOST_ROWS[CSV], places=0)}." if form == XLSX else ""
         return _said(
-            f"This list has {formats.number(found, places=0)} rows; a file of this kind takes at most {most}.{other} "
+            f"This list has {formats.number(found, places=0)} rows; a file of this kind takes at most {most}. "
             "Choose fewer days and save it in parts.",
             status=422,
         )
