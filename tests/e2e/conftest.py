@@ -38,6 +38,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
+            # What Playwright's greenlets run would be counted in the wrong files; the served processes are counted.
+            item.add_marker(pytest.mark.no_cover)
             # One worker for a module, which shares its site.
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
