@@ -100,8 +100,8 @@ def test_replay_of_an_unreadable_snapshot_says_so(world, owner) -> None:
 def test_trades_page_sums_todays_charges(owner) -> None:
     text = text_of(owner.get("/trades/"))
 
-    assert "Trades today 1 Charges today ₹1.00" in text
-    assert "Bought SIMLOTUS 10 ₹100.00 ₹1,000.00 ₹1.00" in text
+    assert "Bought ₹1,000.00 Sold ₹0.00 Charges ₹1.00 Realized, before tax ₹0.00" in text
+    assert "Bought 10 SIMLOTUS SIM entry by the rule ₹100.00 ₹1,000.00 ₹1.00" in text
 
 
 def test_notifications_can_be_marked_as_read(world, owner) -> None:
